@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0
+// The configuration as a value: what docs/configuration.md describes, after parsing, defaulting
+// and validation. config::load() (control/config/load.hpp) makes one from YAML, whole or not at
+// all; nothing else creates one outside tests. Members are the defaults.
+// Durations are in the unit that the name ends in; rates and quotas are per minute.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "dataplane/core/burst.hpp"
+#include "dataplane/core/types.hpp"
+#include "dataplane/forward/table.hpp"
+
+namespace lf::config {
+
+// An own address on a port, with its prefix length.
+struct Prefix {
+  IpAddress address;
+  uint8_t length = 0;  // within its family: 0..32 or 0..128
+  uint8_t ip_version = 4;
+};
+
+struct Idle {
+  bool backoff = true;          // pause, then sleep or wait for interrupts when there is no traffic
+  uint32_t spin_polls = 256;    // empty polls before the first pause
+  uint32_t sleep_us_max = 200;  // longest nap
+  bool interrupts = true;       // where the port has receive interrupts
+};
+
+struct Dataplane {
+  uint32_t workers = 1;
+  std::vector<uint32_t> lcores;  // CPUs for the workers; empty: chosen automatically
+  std::optional<uint32_t> main_lcore;
+  uint32_t burst = 32;  // 1..kBurstMax
+  Idle idle;
+  bool hugepages = true;  // false: --no-huge
+  uint32_t memory_mb = 512;
+  uint32_t mbufs = 32768;        // a worker's and port's share included
+  uint32_t mbuf_size = 2048;     // data room without headroom
+  std::vector<std::string> eal;  // further EAL arguments, as they are
+};
+
+struct Port {
+  std::string name;
+  std::string device;   // DPDK devargs: a PCI address or net_af_packet0,iface=…
+  uint32_t queues = 0;  // 0: as many as there are workers, where the port can
+  uint32_t rx_descriptors = 1024, tx_descriptors = 1024;
+  uint16_t mtu = 1500;
+  uint16_t vlan = 0;              // VLAN of the own addresses; 0: untagged
+  std::vector<Prefix> addresses;  // own addresses
+  std::vector<IpAddress> gateways;
+  std::string exception;  // devargs of the port to the kernel; empty: none
+  bool promiscuous = false;
+  bool offload_checksums = true;  // use the port's offloads where it has them
+};
+
+struct Key {
+  uint16_t id = 0;
+  std::array<uint8_t, 16> bytes{};
+};
+
+struct Quota {  // -1: no limit of its own
+  int64_t per_minute = -1;
+  bool hard = false;  // no delay tier
+};
+
+struct Organisation {
+  std::string name;
+  uint32_t id = 0;
+  std::vector<Key> keys;                 // at most 2 live
+  Quota quota;                           // for the organisation as a whole
+  std::map<std::string, Quota> intents;  // by intent name
+  std::vector<Prefix> prefixes;          // sources that belong to it (flow services)
+};
+
+struct Intent {
+  std::string name;
+  uint8_t code = 0;
+  uint8_t clearance = 3;
+  std::vector<std::string> chain;  // the last names the service that takes the command
+  bool replayable = false;
+  Quota quota;  // default for every organisation
+};
+
+enum class Authentication : uint8_t { required, optional, off };
+
+enum class ProbeKind : uint8_t { none, lcp, tcp, http };
+
+struct Probe {
+  ProbeKind kind = ProbeKind::lcp;
+  uint32_t interval_ms = 1000;
+  uint32_t timeout_ms = 500;
+  uint16_t port = 0;       // tcp, http; 0: the node's port
+  std::string path = "/";  // http
+};
+
+struct Health {
+  uint32_t interval_ms = 250;
+  uint32_t window_s = 60;
+  double alpha = 0.3;
+  double eject_below = 0.3;
+  double readmit_at = 0.5;
+  double ramp_hold_below = 0.7;
+  uint32_t warmup_s = 300;
+  bool warm_on_start = false;   // ramp all nodes when the daemon starts
+  double hysteresis = 0.02;     // smallest relative move of a weight that makes a new table
+  double max_ejected = 1.0;     // share of a service's nodes that may be out at once
+  bool panic = false;           // true: when more than that would be out, use all of them
+  uint32_t min_samples = 1;     // fewer outcomes in an interval: no sample
+  double readmit_jitter = 0.2;  // of one interval times 8
+};
+
+struct Breaker {
+  uint32_t failures = 5;
+  uint32_t window_s = 30;
+  double failure_rate = 0;  // 0: off; else a share over at least min_calls
+  double slow_rate = 0;
+  uint32_t slow_ms = 1000;
+  uint32_t min_calls = 20;
+  uint32_t open_ms = 30'000;
+  uint32_t open_max_ms = 300'000;
+  double jitter = 0.0;  // of the open time
+  uint32_t trials = 3;
+};
+
+struct Node {
+  std::string name;
+  uint32_t id = 0;  // in REPORTs; unique over all services
+  IpAddress address;
+  uint8_t ip_version = 4;
+  uint16_t port = lcp::kDefaultPort;
+  uint32_t weight = 100;  // base weight, 0..65535
+  std::string region = "default";
+  uint32_t rated_per_s = 0;                   // 0: not stated
+  std::optional<std::array<uint8_t, 6>> mac;  // static neighbour
+  std::string owner;  // organisation whose key signs its REPORTs; empty: the first one
+  uint16_t mtu = 0;   // 0: the port's
+};
+
+struct Service {
+  std::string name;
+  IpAddress address;
+  uint8_t ip_version = 4;
+  uint16_t port = lcp::kDefaultPort;
+  Authentication authentication = Authentication::required;
+  forward::Mode mode = forward::Mode::proxy;
+  forward::Balance balance = forward::Balance::weighted_random;
+  uint32_t timeout_ms = 100;
+  bool adaptive_timeout = false;
+  std::string region = "default";     // primary
+  std::vector<std::string> failover;  // regions, in order
+  double degraded_below = 0.5;        // healthy share of configured weight
+  Probe probe;
+  Health health;
+  Breaker breaker;
+  std::vector<Node> nodes;
+};
+
+struct Replay {
+  uint32_t packets = 8192;  // kept packets a worker; 0: off
+  uint32_t timeout_s = 10;  // for the plan
+};
+
+struct Ledger {
+  uint64_t entries = 1u << 20;  // power of two, 2^10..2^28
+  uint32_t window_s = 120;
+  double org_share = 0.5;  // largest share of the table for one organisation
+  std::string save;        // file for a warm restart; empty: none
+};
+
+struct Admission {
+  bool enabled = true;
+  uint64_t hard_limit = 0;  // commands in flight and waiting; 0: the ledger's entries
+};
+
+struct QuotaSettings {
+  uint32_t delay_packets = 4096;  // per worker
+  double delay_from = 0.70, reject_above = 0.90;
+  uint32_t backoff_base_ms = 80, backoff_cap_ms = 5000;
+};
+
+struct Policy {
+  std::string file;  // rules; empty: the shipped default
+  std::string store = "/var/lib/latticeforge/policy.db";
+  std::string operators_file, targets_file;  // optional tables in YAML or CSV
+};
+
+struct Operator {
+  uint32_t id = 0;
+  std::string name;
+  std::vector<std::string> roles;
+  uint8_t mfa_level = 0;
+  int64_t mfa_expires_us = 0;              // 0: never
+  std::vector<std::string> organisations;  // empty: all
+};
+
+struct Target {
+  uint32_t id = 0;
+  double risk = 0;
+  std::string group;
+  bool comms_degraded = false;
+};
+
+struct Audit {
+  bool enabled = false;
+  std::string directory = "/var/lib/latticeforge/audit";
+  uint64_t segment_mb = 64;
+  uint64_t keep_mb = 4096;
+  bool drop_on_overflow = false;
+  uint32_t ring_records = 65536;
+};
+
+struct Hold {
+  uint32_t packets = 1024;  // commands parked at once
+};
+
+struct Sink {
+  std::string kind;                   // alertmanager, webhook, smtp, command, log
+  std::string url;                    // or address, or command line
+  std::vector<std::string> channels;  // pager, sms, email
+  std::string recipient;
+};
+
+struct Notifications {
+  std::string store = "/var/lib/latticeforge/notifications.db";
+  uint32_t exhaustions = 3;
+  uint32_t within_s = 300;
+  uint32_t throttle_s = 600;
+  std::vector<Sink> sinks;
+};
+
+struct Control {
+  std::string socket = "/run/latticeforge/control.sock";
+  std::vector<uint32_t> allowed_uids;      // besides root and the daemon's own
+  std::string metrics = "127.0.0.1:9464";  // empty: off
+  uint32_t clock_skew_ms = 0;              // tolerance for deadlines
+  std::string log_level = "info";
+};
+
+struct Config {
+  std::string path;  // of the file it came from, for messages
+  Dataplane dataplane;
+  std::vector<Port> ports;
+  std::vector<Intent> intents;  // index + 1 is the IntentIndex
+  std::vector<Organisation> organisations;
+  std::vector<Operator> operators;
+  std::vector<Target> targets;
+  std::vector<Service> services;
+  Ledger ledger;
+  Replay replay;
+  Admission admission;
+  QuotaSettings quotas;
+  Policy policy;
+  Audit audit;
+  Hold hold;
+  Notifications notifications;
+  Control control;
+};
+
+}  // namespace lf::config

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+// A burst: the packets that a worker got in one receive call, and what the stages found out about
+// each. Stages take a Selection (a list of positions in the burst), work on the packets it names
+// and take out the ones that they decided. Metadata never moves, positions stay valid.
+#pragma once
+
+#include <rte_ip.h>
+#include <rte_mbuf.h>
+
+#include <cstdint>
+
+#include "dataplane/core/types.hpp"
+#include "dataplane/core/verdicts.hpp"
+#include "dataplane/lcp/header.hpp"
+
+namespace lf {
+
+// Where a burst came from; a stage may be lenient to what control injected.
+enum class Origin : uint8_t {
+  wire,      // received from a port
+  intake,    // submitted by control (batch intake): no client address, reply goes to control
+  released,  // was held by policy and is released: policy is not asked again
+};
+
+// What parse made of a packet.
+enum class Kind : uint8_t {
+  undecided,
+  command,
+  reply,
+  approval,
+  report,
+  probe,
+  probe_reply,
+  exception
+};
+
+enum class PolicyOutcome : uint8_t { allow, deny, hold };
+
+// IPv4 addresses are kept v4-mapped (::ffff:a.b.c.d), so one comparison serves both families.
+struct IpAddress {
+  uint64_t hi = 0, lo = 0;  // wire order
+  bool operator==(const IpAddress&) const = default;
+};
+
+// What is known about one packet. Fields are grouped by the stage that writes them; later stages
+// only read those. 128 bytes: two cache lines, the first is complete after parse.
+struct alignas(kCacheLine) Meta {
+  // -- parse
+  lcp::Header* lcp = nullptr;  // inside the mbuf; contiguous, lengths checked
+  uint64_t deadline_us = 0;    // host order
+  uint32_t org_id = 0, operator_id = 0, target_id = 0;
+  uint16_t payload_length = 0, key_id = 0;
+  uint16_t vlan_tci = 0;  // 0: untagged
+  ServiceIndex service = kNoService;
+  uint8_t l3_offset = 0, l4_offset = 0, lcp_offset = 0;  // from the start of the frame
+  uint8_t ip_version = 0;                                // 4 or 6
+  Kind kind = Kind::undecided;
+  Origin origin = Origin::wire;
+  uint8_t flags = 0, intent = 0, severity = 0, attempt = 0;
+  uint8_t in_port = 0;  // DPDK port id
+  IntentIndex intent_index = kOtherIntent;
+  Verdict verdict = Verdict::none;
+  // -- authenticate
+  bool authenticated = false;
+  OrgIndex org = kNoOrg;
+
+  // -- dedup
+  alignas(kCacheLine) uint64_t ledger_ref = 0;  // ledger::Ref of the command's entry; 0: none
+  bool is_retry = false;                        // of a command in flight: costs no quota
+  bool replayable = false;                      // its intent is marked so
+  // -- identify + policy
+  uint8_t clearance = 0, mfa_level = 0;
+  uint32_t role_bits = 0;
+  uint16_t risk_centi = 0;  // risk times 100, 0..10000
+  uint16_t rule = 0;        // rule that decided; 0: default deny
+  uint32_t policy_version = 0;
+  PolicyOutcome outcome = PolicyOutcome::deny;
+  bool comms_degraded = false;
+  // -- quota (for the answer)
+  uint8_t out_port = 0;                        // choose/rewrite: DPDK port to send from
+  lcp::Status reply_status = lcp::Status::ok;  // status for the client when `answer` builds a REPLY
+  uint32_t quota_remaining = 0, reset_seconds = 0, throttle_ms = 0;
+  // -- choose node
+  NodeSlot node = kNoNode;
+  uint8_t pad[14] = {};
+};
+static_assert(sizeof(Meta) == 128);
+
+// Positions in a burst, ascending.
+struct Selection {
+  uint16_t count = 0;
+  uint8_t index[kBurstMax];
+
+  void add(uint32_t i) noexcept { index[count++] = static_cast<uint8_t>(i); }
+  const uint8_t* begin() const noexcept { return index; }
+  const uint8_t* end() const noexcept { return index + count; }
+};
+
+struct Burst {
+  uint16_t count = 0;
+  rte_mbuf* packets[kBurstMax];
+  Meta meta[kBurstMax];
+
+  // Decides a packet. The caller's Selection still names it until keep_undecided().
+  void decide(uint32_t i, Verdict v) noexcept { meta[i].verdict = v; }
+};
+
+// Takes the decided packets out of a selection, in order.
+inline void keep_undecided(const Burst& burst, Selection& sel) noexcept {
+  uint16_t kept = 0;
+  for (uint16_t k = 0; k < sel.count; ++k) {
+    const uint8_t i = sel.index[k];
+    sel.index[kept] = i;
+    kept += burst.meta[i].verdict == Verdict::none;
+  }
+  sel.count = kept;
+}
+
+}  // namespace lf
