@@ -82,7 +82,8 @@ struct alignas(kCacheLine) Meta {
   uint32_t quota_remaining = 0, reset_seconds = 0, throttle_ms = 0;
   // -- choose node
   NodeSlot node = kNoNode;
-  uint8_t pad[14] = {};
+  uint16_t breaker_epoch = 0;  // of the node, when it was chosen: tags the outcome
+  uint8_t pad[12] = {};
 };
 static_assert(sizeof(Meta) == 128);
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 
 #include "dataplane/core/types.hpp"
@@ -39,22 +40,27 @@ constexpr uint64_t latency_bucket_floor_us(uint32_t bucket) noexcept {
   return (uint64_t{4} + bucket % 4) << (octave - 2);
 }
 
-// Per node, what one worker saw. `outcomes_in_epoch` packs what the breaker needs into one word:
-// [epoch:16][successes:24][failures:24], restarted when the node's breaker epoch changes.
+// Per node, what one worker saw. The first line alone gives what is in flight, summed over workers:
+// sent - ok - failed - busy - other - timeouts - left. `outcomes_in_epoch` packs what the breaker
+// needs into one word: [epoch:16][successes:24][failures:24], restarted when the node's breaker
+// epoch changes.
 struct alignas(kCacheLine) NodeStats {
-  Counter sent;         // commands sent (retries and replays too)
-  Counter ok;           // REPLY status ok
-  Counter failed;       // REPLY status failed
-  Counter busy;         // REPLY status busy
-  Counter other;        // any other REPLY status: counts as an answer
-  Counter timeouts;     // in flight longer than the service's time-out
-  Counter unreachable;  // ICMP unreachable from the node
+  Counter sent;      // commands sent (retries and replays too)
+  Counter ok;        // REPLY status ok
+  Counter failed;    // REPLY status failed
+  Counter busy;      // REPLY status busy
+  Counter other;     // any other REPLY status: counts as an answer
+  Counter timeouts;  // in flight longer than the service's time-out
+  Counter left;      // no longer in flight here, without an answer or a time-out: sent again (to
+                     // this or another node), or its ledger entry went
   std::atomic<uint64_t> outcomes_in_epoch{0};
+  Counter unreachable;     // ICMP unreachable from the node
   Counter answered_late;   // REPLY after its time-out had been counted
   Counter latency_sum_us;  // over all replies; a failure counts at least its time-out
   Counter slow;            // replies slower than the service's slow-call limit
   Counter latency[kLatencyBuckets];
 };
+static_assert(offsetof(NodeStats, unreachable) == kCacheLine);
 
 struct alignas(kCacheLine) WorkerStats {
   Counter verdicts[kVerdictCodes];

@@ -45,14 +45,17 @@ struct AliasColumn {
   NodeSlot other = kNoNode;
 };
 
+// A column may name kNoNode: that share of the traffic is more than the pool may take (a cap during
+// warm-up, a region on its way back) and goes to the failover pool.
 struct Pool {
   uint32_t first = 0;  // into Table::columns
   uint32_t count = 0;  // 0: no node in the pool has weight
 };
 
 struct Service {
-  Pool primary;   // nodes with weight in the service's active region
+  Pool primary;   // nodes with weight and a known MAC address in the service's active region
   Pool failover;  // used when no node of primary can take a packet (open breakers between tables)
+  bool unresolved = false;  // both pools are empty only because no MAC address is known yet
   Balance balance = Balance::weighted_random;
   Tsc timeout_tsc = 0;  // in flight longer: timed out
   Tsc slow_tsc = 0;     // replies slower than this count as slow calls
@@ -63,6 +66,8 @@ struct Table {
   std::vector<Node> nodes;           // size: highest used slot + 1
   std::vector<Service> services;     // by ServiceIndex
   std::vector<AliasColumn> columns;  // all pools, one after the other
+  // By slot: share of its pool's traffic as a 32-bit fraction; 0: takes no new command.
+  std::vector<uint32_t> weights;
   // Open-addressed map of node addresses (address, port) -> slot: who sent this reply or report.
   // Size is a power of two, at most half full; kNoNode marks a free place.
   std::vector<NodeSlot> by_address;
