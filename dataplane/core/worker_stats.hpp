@@ -74,13 +74,15 @@ struct alignas(kCacheLine) WorkerStats {
       answers_sent;  // REPLYs that the data plane itself made for refused, held, delayed commands
   Counter parked;    // packets put into a delay wheel or handed to control, to come back
   Counter unparked;  // packets that came back
-  Counter quota_delayed;                // commands that the delay tier held
-  Counter retries_passed;               // retries of commands in flight sent on
-  Counter replays;                      // kept commands sent again after a breaker opened
-  Counter replay_unkept;                // replayable commands that could not be kept (pool full)
-  Counter timeouts_untracked;           // commands whose time-out could not be watched (wheel full)
-  std::atomic<uint64_t> generation{0};  // of the snapshot last used; written before quiescent
-  std::atomic<uint64_t> heartbeat{0};   // loop iterations; a watchdog reads it
+  Counter quota_delayed;       // commands that the delay tier held
+  Counter retries_passed;      // retries of commands in flight sent on
+  Counter replays;             // kept commands sent again after a breaker opened
+  Counter replay_unkept;       // replayable commands that could not be kept (pool full)
+  Counter timeouts_untracked;  // commands whose time-out could not be watched (wheel full)
+  Counter handoff_lost;        // frames that another worker's transmit queue did not take
+  std::atomic<uint64_t> generation_since{0};  // TSC when `generation` was first used
+  std::atomic<uint64_t> generation{0};        // of the snapshot last used; written before quiescent
+  std::atomic<uint64_t> heartbeat{0};         // loop iterations; a watchdog reads it
 };
 
 }  // namespace lf
