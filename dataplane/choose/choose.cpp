@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dataplane/choose/choose.hpp"
+
+#include "dataplane/choose/load.hpp"
+#include "dataplane/forward/alias.hpp"
+
+namespace lf::choose {
+namespace {
+
+using forward::BreakerFlag;
+using forward::BreakerWord;
+using forward::NodeLive;
+using forward::Pool;
+using forward::Service;
+using forward::Table;
+
+constexpr uint64_t kRefreshUs = 20;
+
+// What a choice for one packet needs, and what it met on the way.
+struct Chooser {
+  const Table& table;
+  NodeLive& live;
+  State& state;
+  Tsc now;
+  forward::Balance balance = forward::Balance::weighted_random;
+  uint16_t epoch = 0;         // of the admitted node's breaker
+  bool trial_denied = false;  // a half-open node had no token left
+
+  // Whether the node's breaker lets this command through; may take a trial token.
+  bool admit(NodeSlot slot) noexcept {
+    const BreakerWord word = live.breaker(slot);
+    epoch = word.epoch;
+    if (word.flag == BreakerFlag::closed) [[likely]]
+      return true;
+    if (word.flag == BreakerFlag::half_open) {
+      if (live.take_trial(slot, word)) return true;
+      trial_denied = true;
+    }
+    return false;
+  }
+
+  // The less loaded of two draws, loads compared in proportion to the weights; the first on ties,
+  // so that idle nodes are chosen by weight alone.
+  NodeSlot draw(Pool pool) noexcept {
+    const NodeSlot a = forward::draw(table.columns.data(), pool, state.random.next());
+    if (balance == forward::Balance::weighted_random || a == kNoNode) return a;
+    const NodeSlot b = forward::draw(table.columns.data(), pool, state.random.next());
+    if (b == kNoNode || b == a) return a;
+    const auto load_a = static_cast<uint64_t>(load_of(state, live, a, now));
+    const auto load_b = static_cast<uint64_t>(load_of(state, live, b, now));
+    return load_b * table.weights[a] < load_a * table.weights[b] ? b : a;
+  }
+
+  // Every node of a pool owns one column, so a walk over the columns meets each once.
+  NodeSlot search(Pool pool) noexcept {
+    const auto start = static_cast<uint32_t>(((state.random.next() >> 32) * pool.count) >> 32);
+    for (uint32_t k = 0; k < pool.count; ++k) {
+      const uint32_t at = start + k < pool.count ? start + k : start + k - pool.count;
+      const NodeSlot slot = table.columns[pool.first + at].self;
+      if (slot != kNoNode && admit(slot)) return slot;
+    }
+    return kNoNode;
+  }
+
+  NodeSlot from_pool(Pool pool) noexcept {
+    if (pool.count == 0) return kNoNode;
+    for (uint32_t k = 0; k < kDraws; ++k) {
+      const NodeSlot slot = draw(pool);
+      if (slot == kNoNode || admit(slot)) [[likely]]
+        return slot;
+      state.redrawn.add(1);
+    }
+    return search(pool);
+  }
+
+  bool keeps_node(const Meta& m) noexcept {
+    return m.is_retry && m.node < table.weights.size() && table.weights[m.node] != 0 &&
+           table.nodes[m.node].service == m.service && admit(m.node);
+  }
+};
+
+Verdict choose_one(Chooser& c, const Table& table, Meta& m) noexcept {
+  if (c.keeps_node(m)) return Verdict::none;
+  m.node = kNoNode;
+  if (m.service >= table.services.size()) return Verdict::unroutable;
+  const Service& service = table.services[m.service];
+  c.balance = service.balance;
+  m.node = c.from_pool(service.primary);
+  if (m.node == kNoNode) [[unlikely]] {
+    m.node = c.from_pool(service.failover);
+    if (m.node == kNoNode)
+      return service.unresolved ? Verdict::node_unresolved
+             : c.trial_denied   ? Verdict::trial_taken
+                                : Verdict::unroutable;
+    c.state.to_failover.add(1);
+  }
+  return Verdict::none;
+}
+
+}  // namespace
+
+void init(State& state, const NodeStats* const* workers, uint32_t worker_count, uint32_t self,
+          uint64_t seed, uint64_t tsc_hz) noexcept {
+  state.random = FastRandom(seed);
+  state.own = workers[self];
+  state.peer_count = 0;
+  for (uint32_t w = 0; w < worker_count; ++w)
+    if (w != self) state.peers[state.peer_count++] = workers[w];
+  state.refresh_ticks = static_cast<uint32_t>((tsc_hz * kRefreshUs / 1'000'000) >> kStampShift);
+}
+
+void run(const Table& table, NodeLive& live, State& state, Burst& burst, Selection& selection,
+         Tsc now) noexcept {
+  state.refreshes_left = state.peer_count > 0 ? kRefreshesPerBurst : 0;
+  for (const uint8_t i : selection) {
+    Meta& m = burst.meta[i];
+    Chooser chooser{table, live, state, now};
+    const Verdict verdict = choose_one(chooser, table, m);
+    if (verdict != Verdict::none) [[unlikely]] {
+      m.reply_status = lcp::Status::unroutable;
+      burst.decide(i, verdict);
+      continue;
+    }
+    __builtin_prefetch(&table.nodes[m.node]);  // rewrite reads it
+    m.breaker_epoch = chooser.epoch;
+    ++state.chosen[m.node];
+  }
+  for (const uint8_t i : selection) {
+    Meta& m = burst.meta[i];
+    if (m.node == kNoNode) continue;
+    state.chosen[m.node] = 0;
+    m.out_port = table.nodes[m.node].out_port;
+  }
+  keep_undecided(burst, selection);
+}
+
+}  // namespace lf::choose
