@@ -1,0 +1,215 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Runs every test suite. On a fresh Debian 12, as root, it installs what is missing by itself.
+
+    python3 tests/run_all.py                 all suites
+    python3 tests/run_all.py --suite unit    one of them (may be repeated)
+    python3 tests/run_all.py --list          their names
+
+The last line is "N passed, N failed, N skipped"; the exit status is 0 only if nothing failed.
+Suites that need root or hugepages say so when they are skipped without.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+import provision  # noqa: E402  (needs the path above)
+
+FUZZ_SECONDS = 10
+PROGRAM_TIMEOUT = 900
+
+
+class Tally:
+    def __init__(self):
+        self.passed = self.failed = self.skipped = 0
+
+    def add(self, name, passed, failed, skipped, seconds, detail=""):
+        self.passed += passed
+        self.failed += failed
+        self.skipped += skipped
+        state = "FAIL" if failed else ("skip" if skipped and not passed else "ok")
+        print(f"  {state:4} {name}: {passed} passed"
+              + (f", {failed} failed" if failed else "")
+              + (f", {skipped} skipped" if skipped else "") + f" ({seconds:.1f} s)", flush=True)
+        if detail and (failed or skipped):
+            print("       " + detail.strip().replace("\n", "\n       "), flush=True)
+
+
+def run(command, timeout=PROGRAM_TIMEOUT, env=None, cwd=ROOT):
+    """(exit status or None on time-out, output)"""
+    try:
+        done = subprocess.run(command, cwd=cwd, env=env, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout,
+                              text=True, errors="replace", check=False)
+        return done.returncode, done.stdout
+    except subprocess.TimeoutExpired as late:
+        out = late.stdout or b""
+        return None, (out.decode(errors="replace") if isinstance(out, bytes) else out)
+
+
+def run_gtest(tally, program, label, env=None):
+    """Runs one GoogleTest program and counts its cases from its own JSON report."""
+    report = program.parent / (program.name + ".json")
+    report.unlink(missing_ok=True)
+    start = time.monotonic()
+    status, out = run([str(program), f"--gtest_output=json:{report}", "--gtest_brief=1"], env=env)
+    seconds = time.monotonic() - start
+    passed = failed = skipped = 0
+    try:
+        for suite in json.loads(report.read_text())["testsuites"]:
+            for case in suite["testsuite"]:
+                if case.get("result") == "SKIPPED" or case.get("status") == "NOTRUN":
+                    skipped += 1
+                elif case.get("failures"):
+                    failed += 1
+                else:
+                    passed += 1
+    except (OSError, ValueError, KeyError):
+        pass
+    if status != 0 and failed == 0:  # crashed, sanitizer report, time-out
+        failed = 1
+    if status == 0 and passed + skipped == 0:
+        failed, out = 1, "the program ran no test\n" + out
+    tally.add(label, passed, failed, skipped, seconds, out[-4000:])
+
+
+def gtest_programs(directory, kinds):
+    """Test programs that meson knows of, by suite."""
+    status, out = run(["meson", "introspect", "--tests", str(directory)])
+    if status != 0:
+        raise provision.ProvisionError(out)
+    programs = []
+    for test in json.loads(out):
+        if any(suite.split(":")[-1] in kinds for suite in test["suite"]):
+            programs.append(pathlib.Path(test["cmd"][0]))
+    return sorted(programs)
+
+
+def suite_gtest(tally, kind):
+    directory = provision.build()
+    programs = gtest_programs(directory, {kind})
+    for program in programs:
+        run_gtest(tally, program, f"{kind}/{program.name}")
+    if not programs:
+        tally.add(kind, 0, 1, 0, 0, "no test program: is libgtest-dev there?")
+
+
+def suite_unit(tally):
+    suite_gtest(tally, "unit")
+
+
+def suite_packet(tally):
+    suite_gtest(tally, "packet")
+
+
+def suite_e2e(tally):
+    scripts = sorted((ROOT / "tests" / "e2e").glob("test_*.py"))
+    if os.geteuid() != 0:
+        tally.add("e2e", 0, 0, len(scripts), 0, "skipped: needs root for network namespaces")
+        return
+    provision.build()
+    for script in scripts:
+        start = time.monotonic()
+        status, out = run([provision.SYSTEM_PYTHON, str(script)], timeout=600)
+        lines = [line for line in out.splitlines() if line.startswith(("ok ", "not ok ", "skip "))]
+        passed = sum(line.startswith("ok ") for line in lines)
+        failed = sum(line.startswith("not ok ") for line in lines)
+        skipped = sum(line.startswith("skip ") for line in lines)
+        if (status != 0 and failed == 0) or passed + failed + skipped == 0:
+            failed += 1
+        tally.add(f"e2e/{script.stem}", passed, failed, skipped, time.monotonic() - start,
+                  out[-6000:] if failed else "\n".join(x for x in lines if x.startswith("skip ")))
+
+
+def suite_fuzz(tally):
+    directory = provision.build("build-fuzz", compiler="clang++", targets=["fuzzers"], options=[
+        "-Dfuzz=true", "-Doptimization=1", "-Db_sanitize=address,undefined", "-Db_lundef=false"])
+    programs = [p for p in (directory / "tests" / "fuzz").glob("fuzz_*") if p.is_file()]
+    for program in sorted(programs):
+        seeds = ROOT / "tests" / "fuzz" / "seeds" / program.name.removeprefix("fuzz_")
+        corpus = directory / "corpus" / program.name
+        corpus.mkdir(parents=True, exist_ok=True)
+        start = time.monotonic()
+        status, out = run([str(program), f"-max_total_time={FUZZ_SECONDS}", "-rss_limit_mb=4096",
+                           "-timeout=20", "-print_final_stats=1", str(corpus),
+                           *([str(seeds)] if seeds.is_dir() else [])],
+                          cwd=directory, env=sanitizer_env())
+        tally.add(f"fuzz/{program.name}", int(status == 0), int(status != 0), 0,
+                  time.monotonic() - start, out[-4000:])
+
+
+def sanitizer_env():
+    return dict(os.environ,
+                ASAN_OPTIONS="detect_leaks=1:abort_on_error=0:strict_string_checks=1",
+                LSAN_OPTIONS=f"suppressions={ROOT}/tests/support/lsan.supp:print_suppressions=0",
+                UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1",
+                TSAN_OPTIONS=f"halt_on_error=1:suppressions={ROOT}/tests/support/tsan.supp",
+                LF_TEST_QUICK="1")
+
+
+def suite_sanitize(tally):
+    """Unit and packet programs under ASan+UBSan, unit programs under TSan."""
+    for name, sanitizers, kinds in (("asan", "address,undefined", {"unit", "packet"}),
+                                    ("tsan", "thread", {"unit"})):
+        directory = provision.build(f"build-{name}", targets=["test-programs"], options=[
+            f"-Db_sanitize={sanitizers}", "-Doptimization=1", "-Db_lundef=false"])
+        for program in gtest_programs(directory, kinds):
+            run_gtest(tally, program, f"{name}/{program.name}", env=sanitizer_env())
+
+
+def suite_bench_smoke(tally):
+    script = ROOT / "perf" / "smoke.py"
+    if not script.exists():
+        tally.add("bench-smoke", 0, 1, 0, 0, "perf/smoke.py is missing")
+        return
+    start = time.monotonic()
+    provision.build()
+    status, out = run([sys.executable, str(script)])
+    lines = out.splitlines()
+    passed = sum(line.startswith("ok ") for line in lines)
+    failed = sum(line.startswith("not ok ") for line in lines)
+    if status != 0 and failed == 0:
+        failed = 1
+    tally.add("bench-smoke", passed, failed, 0, time.monotonic() - start, out[-4000:])
+
+
+SUITES = {
+    "unit": suite_unit,
+    "packet": suite_packet,
+    "e2e": suite_e2e,
+    "fuzz": suite_fuzz,
+    "sanitize": suite_sanitize,
+    "bench-smoke": suite_bench_smoke,
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Runs LatticeForge's test suites.")
+    parser.add_argument("--suite", action="append", choices=SUITES, help="only this one")
+    parser.add_argument("--list", action="store_true", help="print the suites' names")
+    args = parser.parse_args()
+    if args.list:
+        print("\n".join(SUITES))
+        return 0
+    tally = Tally()
+    try:
+        provision.install("run", "test")
+        for name in args.suite or SUITES:
+            print(f"{name}:", flush=True)
+            SUITES[name](tally)
+    except provision.ProvisionError as error:
+        provision.main_error(error)
+        tally.failed += 1
+    print(f"{tally.passed} passed, {tally.failed} failed, {tally.skipped} skipped", flush=True)
+    return 0 if tally.failed == 0 and tally.passed + tally.skipped > 0 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
