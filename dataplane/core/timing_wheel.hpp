@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+// A timing wheel: items that come due later, kept by one worker. Delayed packets (quota) and the
+// time-outs of commands in flight (ledger) wait here. Insert and expire are O(1) an item; all
+// memory is taken at construction; nothing is allocated afterwards and nothing is shared.
+//
+// Time is cut into ticks of one slot width. An item is never handed out early and, when expire()
+// is called often, at most one slot width late. An item further away than one revolution stays in
+// its slot and is passed over once a revolution. An item that is due already when it is inserted
+// comes out with the next expire(). `now` may jump: forward, everything due comes out in order;
+// backward, nothing comes out before its time.
+#pragma once
+
+#include <algorithm>
+#include <bit>
+#include <cstdint>
+#include <type_traits>
+#include <vector>
+
+#include "dataplane/core/types.hpp"
+
+namespace lf {
+
+template <typename Item>
+class TimingWheel {
+  static_assert(std::is_trivially_copyable_v<Item>);
+
+ public:
+  // capacity: most items at once. slot_tsc: slot width, rounded down to a power of two, at least 1.
+  // slots: rounded up to a power of two. Best when slots * slot_tsc covers the usual delay.
+  TimingWheel(uint32_t capacity, Tsc slot_tsc, uint32_t slots)
+      : shift_(slot_tsc > 1 ? static_cast<uint32_t>(std::bit_width(slot_tsc)) - 1 : 0),
+        mask_(std::bit_ceil(slots > 1 ? slots : 1u) - 1),
+        slots_(mask_ + 1),
+        entries_(capacity) {
+    for (uint32_t i = 0; i < capacity; ++i) entries_[i].next = i + 1 < capacity ? i + 1 : kEnd;
+    free_ = capacity > 0 ? 0 : kEnd;
+  }
+
+  // False, and nothing kept, when the pool is full.
+  bool insert(const Item& item, Tsc due) noexcept {
+    const uint32_t e = free_;
+    if (e == kEnd) return false;
+    free_ = entries_[e].next;
+    const Tsc part = due & ((Tsc{1} << shift_) - 1);
+    const uint64_t tick = std::min((due >> shift_) + (part != 0), kTickMax);
+    entries_[e].item = item;
+    entries_[e].tick = tick;
+    append(tick < cursor_ ? overdue_ : slots_[tick & mask_], e);
+    ++size_;
+    return true;
+  }
+
+  // Takes out at most max items whose time has come, in order of their ticks and, within a tick, of
+  // their insertion. When it returns max there may be more: call again.
+  uint32_t expire(Tsc now, Item* out, uint32_t max) noexcept {
+    const uint64_t now_tick = std::min(now >> shift_, kTickMax);
+    uint32_t taken = take_due(overdue_, now_tick, out, max);
+    uint64_t idle = 0;  // ticks passed since the last one that gave an item
+    while (cursor_ <= now_tick) {
+      if (size_ == 0) {
+        cursor_ = now_tick + 1;
+        break;
+      }
+      if (taken == max) break;
+      const uint32_t got = take_due(slots_[cursor_ & mask_], cursor_, out + taken, max - taken);
+      taken += got;
+      if (taken == max) break;  // this tick may hold more
+      ++cursor_;
+      idle = got > 0 ? 0 : idle + 1;
+      if (idle > mask_) {  // a whole revolution for nothing: go where the next item is
+        skip_to_next(now_tick);
+        idle = 0;
+      }
+    }
+    return taken;
+  }
+
+  uint32_t size() const noexcept { return size_; }
+  uint32_t capacity() const noexcept { return static_cast<uint32_t>(entries_.size()); }
+  Tsc slot_tsc() const noexcept { return Tsc{1} << shift_; }
+
+ private:
+  static constexpr uint32_t kEnd = 0xffffffff;
+  static constexpr uint64_t kTickMax = UINT64_MAX - 1;  // so that one tick more is a number
+
+  struct Entry {
+    uint64_t tick;  // first tick at which it may come out
+    uint32_t next;
+    Item item;
+  };
+  struct List {
+    uint32_t head = kEnd, tail = kEnd;
+  };
+
+  void append(List& list, uint32_t e) noexcept {
+    entries_[e].next = kEnd;
+    if (list.head == kEnd)
+      list.head = e;
+    else
+      entries_[list.tail].next = e;
+    list.tail = e;
+  }
+
+  // Moves up to max entries with tick <= limit out of a list; the others keep their order.
+  uint32_t take_due(List& list, uint64_t limit, Item* out, uint32_t max) noexcept {
+    uint32_t taken = 0;
+    uint32_t previous = kEnd;
+    for (uint32_t e = list.head; e != kEnd && taken < max;) {
+      Entry& entry = entries_[e];
+      const uint32_t next = entry.next;
+      if (entry.tick > limit) {
+        previous = e;
+      } else {
+        out[taken++] = entry.item;
+        (previous == kEnd ? list.head : entries_[previous].next) = next;
+        if (list.tail == e) list.tail = previous;
+        entry.next = free_;
+        free_ = e;
+        --size_;
+      }
+      e = next;
+    }
+    return taken;
+  }
+
+  // Moves the cursor to the earliest item in the wheel, or past now when none is due. Only reached
+  // after a jump in time or with items further away than one revolution.
+  void skip_to_next(uint64_t now_tick) noexcept {
+    uint64_t earliest = now_tick + 1;
+    for (const List& list : slots_)
+      for (uint32_t e = list.head; e != kEnd; e = entries_[e].next)
+        if (entries_[e].tick < earliest) earliest = entries_[e].tick;
+    if (earliest > cursor_) cursor_ = earliest;
+  }
+
+  uint32_t shift_;
+  uint32_t mask_;
+  uint32_t free_ = kEnd;
+  uint32_t size_ = 0;
+  uint64_t cursor_ = 0;  // next tick to look at; all items of earlier ones are in overdue_
+  List overdue_;
+  std::vector<List> slots_;
+  std::vector<Entry> entries_;
+};
+
+}  // namespace lf
