@@ -83,7 +83,10 @@ struct alignas(kCacheLine) Meta {
   // -- choose node
   NodeSlot node = kNoNode;
   uint16_t breaker_epoch = 0;  // of the node, when it was chosen: tags the outcome
-  uint8_t pad[12] = {};
+  // -- identify + policy, more
+  uint32_t pattern_bits = 0;  // payload patterns that matched, of those that a rule asked for
+  uint16_t target_group = 0;  // 0: none
+  uint8_t pad[6] = {};
 };
 static_assert(sizeof(Meta) == 128);
 
