@@ -7,6 +7,7 @@
 #include <limits>
 #include <map>
 
+#include "tests/support/columns.hpp"
 #include "tests/support/property.hpp"
 
 namespace lf::forward {
@@ -14,17 +15,7 @@ namespace {
 
 constexpr double kExact = 1.0 / (uint64_t{1} << 31);
 
-// What the columns give each slot, computed from their definition.
-std::map<NodeSlot, double> shares_of(const std::vector<AliasColumn>& columns, Pool pool) {
-  std::map<NodeSlot, double> shares;
-  for (uint32_t i = 0; i < pool.count; ++i) {
-    const AliasColumn& c = columns[pool.first + i];
-    const double self = static_cast<double>(c.threshold) / 4294967296.0;
-    shares[c.self] += self / pool.count;
-    shares[c.other] += (1 - self) / pool.count;
-  }
-  return shares;
-}
+using test::shares_of;
 
 TEST(Alias, SharesAreTheWeights) {
   test::check_property(500, [](const std::vector<uint16_t>& weights, bool tiny) {

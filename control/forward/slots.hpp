@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which number stands for which service, node and region, over reloads of the configuration: the
+// indices that workers' tables, counters and ledger entries use. A node is its service's and its
+// own name together. Thread: control.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "control/config/config.hpp"
+#include "control/forward/stable_index.hpp"
+#include "dataplane/core/types.hpp"
+
+namespace lf::forward {
+
+struct Slots {
+  StableIndex services{kServicesMax};
+  StableIndex nodes{kNodesMax};
+  StableIndex regions{kRegionsMax};
+
+  // Follows the configuration; on error nothing has changed.
+  Result<void> sync(const config::Config& config);
+
+  // kNoService, kNoNode: not in the configuration last synced.
+  ServiceIndex service(std::string_view name) const;
+  NodeSlot node(std::string_view service, std::string_view node) const;
+};
+
+std::string node_key(std::string_view service, std::string_view node);
+
+}  // namespace lf::forward
