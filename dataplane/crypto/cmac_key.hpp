@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+// An AES-128-CMAC key, expanded once by the control side so that workers only load round keys.
+// Lives in the authenticate Table. Four cache lines: a worker prefetches all of them.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "dataplane/core/types.hpp"
+
+namespace lf::crypto {
+
+struct alignas(kCacheLine) CmacKey {
+  uint8_t round[11][16] = {};
+  uint8_t subkey[2][16] = {};  // RFC 4493's K1 (whole last block) and K2 (padded last block)
+};
+static_assert(sizeof(CmacKey) == 4 * kCacheLine);
+
+CmacKey expand_cmac_key(const std::array<uint8_t, 16>& key) noexcept;
+
+}  // namespace lf::crypto
