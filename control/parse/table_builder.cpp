@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/parse/table_builder.hpp"
+
+#include <algorithm>
+
+#include "dataplane/net/address.hpp"
+
+namespace lf::parse {
+namespace {
+
+const config::Port* find_port(const config::Config& config, const std::string& name) {
+  const auto it = std::ranges::find(config.ports, name, &config::Port::name);
+  return it == config.ports.end() ? nullptr : &*it;
+}
+
+bool same_endpoint(const config::Service& a, const config::Service& b) {
+  return a.address == b.address && a.port == b.port && a.ip_version == b.ip_version;
+}
+
+// The service that takes an intent's commands on the endpoint of `first`.
+ServiceIndex service_of(const config::Config& config, const config::Intent& intent,
+                        ServiceIndex first) {
+  if (intent.chain.empty()) return first;
+  for (size_t s = 0; s < config.services.size(); ++s) {
+    const config::Service& service = config.services[s];
+    if (service.name == intent.chain.back() && same_endpoint(service, config.services[first]))
+      return static_cast<ServiceIndex>(s);
+  }
+  return first;
+}
+
+Endpoint service_endpoint(const config::Config& config, ServiceIndex first) {
+  const config::Service& service = config.services[first];
+  Endpoint e{.address = service.address,
+             .port = lcp::be16(service.port),
+             .ip_version = service.ip_version,
+             .takes_commands = true,
+             .service = {}};
+  std::ranges::fill(e.service, first);
+  for (size_t i = 0; i < config.intents.size(); ++i)
+    e.service[i + 1] = service_of(config, config.intents[i], first);
+  return e;
+}
+
+void add_intents(const config::Config& config, Table& t) {
+  for (size_t i = 0; i < config.intents.size(); ++i) {
+    const auto index = static_cast<IntentIndex>(i + 1);
+    t.intent_index[config.intents[i].code] = index;
+    if (config.intents[i].replayable) t.replayable |= 1u << index;
+  }
+}
+
+Result<void> add_port(const config::Config& config, const ports::PortInfo& info, Table& t) {
+  const config::Port* port = find_port(config, info.name);
+  if (!port) return fail(ErrorCode::internal, "started port {} is not configured", info.name);
+  const bool has_kernel = info.exception_id != kNoPort;
+  if (info.id >= kPortsMax || (has_kernel && info.exception_id >= kPortsMax))
+    return fail(ErrorCode::unavailable, "port {}: more than {} DPDK ports", info.name, kPortsMax);
+  const bool trust = port->offload_checksums && info.rx_checksum;
+  net::Port& p = t.ports[info.id];
+  p.mac = info.mac;
+  p.vlan_tci = port->vlan;
+  p.mtu = port->mtu;
+  p.rx_ip_checksum = p.rx_udp_checksum = trust;
+  p.tx_checksum = port->offload_checksums && info.tx_checksum;
+  if (has_kernel) {
+    p.kernel_port = static_cast<uint8_t>(info.exception_id);
+    t.ports[info.exception_id].kernel_of = static_cast<uint8_t>(info.id);
+  }
+  for (const config::Prefix& prefix : port->addresses)
+    add_own(t, prefix.address, prefix.ip_version, static_cast<uint16_t>(1u << info.id));
+  return {};
+}
+
+// Where nodes answer: own addresses that are no service's, on the ports of services.
+void add_reply_endpoints(const config::Config& config, Table& t) {
+  for (const OwnAddress& own : std::vector(t.own)) {
+    if (own.ip_version == 0) continue;
+    for (const config::Service& service : config.services) {
+      Endpoint e{.address = own.address,
+                 .port = lcp::be16(service.port),
+                 .ip_version = own.ip_version,
+                 .takes_commands = false,
+                 .service = {}};
+      std::ranges::fill(e.service, kNoService);
+      add_endpoint(t, e);
+    }
+  }
+}
+
+}  // namespace
+
+Result<Table> build_table(const config::Config& config, std::span<const ports::PortInfo> ports) {
+  if (config.intents.size() >= kIntentsMax || config.services.size() > kServicesMax)
+    return fail(ErrorCode::invalid, "{}: at most {} intents and {} services", config.path,
+                kIntentsMax - 1, kServicesMax);
+  Table t;
+  t.clock_skew_us = uint64_t{config.control.clock_skew_ms} * 1000;
+  add_intents(config, t);
+  for (const ports::PortInfo& info : ports)
+    if (auto added = add_port(config, info, t); !added) return tl::unexpected(added.error());
+  for (size_t s = 0; s < config.services.size(); ++s) {
+    const config::Service& service = config.services[s];
+    add_own(t, service.address, service.ip_version, 0);
+    // The first service declared on an endpoint is its default; later ones are in its list.
+    add_endpoint(t, service_endpoint(config, static_cast<ServiceIndex>(s)));
+  }
+  add_reply_endpoints(config, t);
+  return t;
+}
+
+}  // namespace lf::parse

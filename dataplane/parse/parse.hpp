@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// First stage: makes metadata of frames. Ethernet with at most one VLAN tag, IPv4 without options
+// or IPv6 without extension headers, UDP to one of our endpoints, LCP. Validates every length
+// once; later stages never read a length from the wire again. What is not LCP for us goes to the
+// exception stage, as it is. Called by the pipeline on a worker, first for every burst from ports.
+#pragma once
+
+#include "dataplane/core/burst.hpp"
+#include "dataplane/core/types.hpp"
+#include "dataplane/parse/table.hpp"
+
+namespace lf::parse {
+
+struct State {};
+
+// The packets of a burst by what they are, refused ones left out.
+struct Sorted {
+  Selection commands, replies, approvals, reports, probes, probe_replies, exceptions;
+};
+
+// Parses all packets of the burst; everything in their metadata but `origin` is set anew.
+void run(const Table& table, State& state, Burst& burst, Sorted& out, Tsc now) noexcept;
+
+}  // namespace lf::parse

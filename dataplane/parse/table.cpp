@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dataplane/parse/table.hpp"
+
+namespace lf::parse {
+namespace {
+
+template <typename Item, typename Hash>
+void grow(std::vector<Item>& map, size_t used, Hash hash) {
+  if ((used + 1) * 2 <= map.size()) return;
+  std::vector<Item> larger(map.size() * 2);
+  for (const Item& item : map) {
+    if (item.ip_version == 0) continue;
+    size_t i = hash(item) & (larger.size() - 1);
+    while (larger[i].ip_version != 0) i = (i + 1) & (larger.size() - 1);
+    larger[i] = item;
+  }
+  map = std::move(larger);
+}
+
+template <typename Item>
+size_t used_places(const std::vector<Item>& map) {
+  size_t used = 0;
+  for (const Item& item : map) used += item.ip_version != 0;
+  return used;
+}
+
+template <typename Item, typename Hash>
+void insert(std::vector<Item>& map, const Item& item, Hash hash) {
+  grow(map, used_places(map), hash);
+  size_t i = hash(item) & (map.size() - 1);
+  while (map[i].ip_version != 0) i = (i + 1) & (map.size() - 1);
+  map[i] = item;
+}
+
+}  // namespace
+
+bool add_endpoint(Table& t, const Endpoint& endpoint) {
+  if (find_endpoint(t, endpoint.address, endpoint.port, endpoint.ip_version)) return false;
+  insert(t.endpoints, endpoint, [](const Endpoint& e) { return place_of(e.address, e.port); });
+  return true;
+}
+
+void add_own(Table& t, const IpAddress& address, uint8_t ip_version, uint16_t ports) {
+  for (OwnAddress& own : t.own) {
+    if (own.ip_version == 0 || own.address != address) continue;
+    own.ports |= ports;
+    return;
+  }
+  insert(t.own, OwnAddress{address, ports, ip_version},
+         [](const OwnAddress& o) { return place_of(o.address, 0); });
+  t.own_filter |= uint64_t{1} << own_bit(address);
+}
+
+}  // namespace lf::parse

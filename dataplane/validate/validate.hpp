@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// Refuses commands whose deadline has passed, with the configured tolerance for clock skew.
+// Called by the pipeline on a worker for the commands of a burst, with the time of the burst.
+#pragma once
+
+#include <cstdint>
+
+#include "dataplane/core/burst.hpp"
+#include "dataplane/parse/table.hpp"
+
+namespace lf::validate {
+
+// A deadline in this very microsecond still holds.
+constexpr bool expired(uint64_t deadline_us, uint64_t unix_us, uint64_t skew_us) noexcept {
+  return unix_us > skew_us && deadline_us < unix_us - skew_us;
+}
+
+// unix_us 0: the clock has not been set yet, nothing is refused.
+inline void run(const parse::Table& table, Burst& burst, Selection& live,
+                uint64_t unix_us) noexcept {
+  for (const uint8_t i : live) {
+    Meta& meta = burst.meta[i];
+    if (!expired(meta.deadline_us, unix_us, table.clock_skew_us)) [[likely]]
+      continue;
+    meta.reply_status = lcp::Status::expired;
+    burst.decide(i, Verdict::deadline_expired);
+  }
+  keep_undecided(burst, live);
+}
+
+}  // namespace lf::validate
