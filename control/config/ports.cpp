@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// Section `ports`: DPDK devices and the addresses that we answer for on them.
+#include "control/config/sections.hpp"
+
+namespace lf::config {
+
+void read_port(Context& context, const YAML::Node& node, std::string path, Port& out) {
+  Map map(context, node, std::move(path));
+  map.require({"name", "device"});
+  map.name("name", out.name);
+  map.text("device", out.device);
+  map.value("queues", out.queues, "auto, or integer 1..32", "auto",
+            [](const std::string& given) -> Parsed<uint32_t> {
+              if (given == "auto") return 0;
+              const auto queues = parse_integer(given);
+              if (queues && *queues >= 1 && *queues <= kWorkersMax)
+                return static_cast<uint32_t>(*queues);
+              return tl::unexpected("is neither auto nor in 1.." + std::to_string(kWorkersMax));
+            });
+  map.integer("rx_descriptors", out.rx_descriptors, 64, 32768);
+  map.integer("tx_descriptors", out.tx_descriptors, 64, 32768);
+  map.integer("mtu", out.mtu, 576, 9700);
+  map.integer("vlan", out.vlan, 0, 4094);
+  map.prefixes("addresses", out.addresses);
+  map.each(
+      "gateways",
+      [&](const YAML::Node& item, const std::string& item_path) {
+        const auto address = item.IsScalar() ? parse_address(item.Scalar()) : std::nullopt;
+        if (!address)
+          return context.error_at(
+              item_path, (item.IsScalar() ? quote(item.Scalar()) : std::string(kind_of(item))) +
+                             " is not an IPv4 or IPv6 address");
+        out.gateways.push_back(address->address);
+      },
+      "list of IP addresses");
+  map.text_or_off("exception", out.exception);
+  map.boolean("promiscuous", out.promiscuous);
+  map.boolean("offload_checksums", out.offload_checksums);
+  map.finish();
+}
+
+}  // namespace lf::config
