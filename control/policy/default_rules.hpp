@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The rule set that ships: docs/examples/policy-default.yaml, built in.
+// The rule set that ships: docs/examples/policy/default.yaml, built in.
 #pragma once
 
 #include <string_view>
