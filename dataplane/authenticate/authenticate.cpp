@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dataplane/authenticate/authenticate.hpp"
+
+#include <rte_prefetch.h>
+
+#include <cstring>
+
+namespace lf::authenticate {
+namespace {
+
+// What a packet has to show.
+enum class Need : uint8_t { nothing, claim, tag_if_any, tag };
+
+Mode mode_of(const Table& table, const Meta& m) noexcept {
+  return m.service < table.modes.size() ? table.modes[m.service] : Mode::required;
+}
+
+Need need_of(const Table& table, const Meta& m) noexcept {
+  switch (m.kind) {
+    case Kind::command:
+      if (m.origin != Origin::wire) return Need::claim;
+      switch (mode_of(table, m)) {
+        case Mode::required:
+          return Need::tag;
+        case Mode::optional:
+          return Need::tag_if_any;
+        case Mode::off:
+          return Need::claim;
+      }
+      return Need::tag;
+    case Kind::approval:
+    case Kind::report:
+      return Need::tag;
+    case Kind::reply:
+    case Kind::probe:
+    case Kind::probe_reply:
+      return m.flags & lcp::kFlagTagged ? Need::tag : Need::nothing;
+    default:
+      return Need::nothing;
+  }
+}
+
+// A released command was here before it was held; what control submits is its own.
+bool trusted(const Table& table, const Meta& m) noexcept {
+  if (m.origin == Origin::intake) return true;
+  return m.origin == Origin::released && (m.flags & lcp::kFlagTagged) &&
+         mode_of(table, m) != Mode::off;
+}
+
+void prefetch_key(const crypto::CmacKey& key) noexcept {
+  const auto* p = reinterpret_cast<const uint8_t*>(&key);
+  for (uint32_t line = 0; line < sizeof(key) / kCacheLine; ++line)
+    rte_prefetch0(p + line * kCacheLine);
+}
+
+crypto::CmacJob job_of(const Table& table, uint32_t key, const lcp::Header* h,
+                       uint32_t payload_length) noexcept {
+  prefetch_key(table.keys[key]);
+  return {&table.keys[key], reinterpret_cast<const uint8_t*>(h), payload_length};
+}
+
+// Decides what needs no cryptography; notes the rest as a job. Returns whether it did.
+bool look_up(const Table& table, State& state, Burst& burst, uint32_t i, uint32_t jobs) noexcept {
+  Meta& m = burst.meta[i];
+  const Need need = need_of(table, m);
+  if (need == Need::nothing) return false;
+  const bool tagged = m.flags & lcp::kFlagTagged;
+  if (need == Need::tag && !tagged) {
+    burst.decide(i, Verdict::auth_missing);
+    return false;
+  }
+  const Place* place = find(table, m.org_id);
+  if (!place) {
+    burst.decide(i, Verdict::auth_unknown_org);
+    return false;
+  }
+  if (need == Need::claim || !tagged) {
+    m.org = place->org;
+    m.authenticated = trusted(table, m);
+    return false;
+  }
+  const uint32_t key = find_key(*place, m.key_id);
+  if (key == kNoKey) {
+    burst.decide(i, Verdict::auth_unknown_key);
+    return false;
+  }
+  state.jobs[jobs] = job_of(table, key, m.lcp, m.payload_length);
+  state.orgs[jobs] = place->org;
+  state.positions[jobs] = static_cast<uint8_t>(i);
+  return true;
+}
+
+}  // namespace
+
+void run(const Table& table, State& state, Burst& burst, Selection& live, Tsc) noexcept {
+  for (const uint8_t i : live) rte_prefetch0(&table.places[home(table, burst.meta[i].org_id)]);
+
+  uint32_t jobs = 0;
+  for (const uint8_t i : live) jobs += look_up(table, state, burst, i, jobs);
+
+  crypto::cmac_lanes(state.jobs, jobs, state.tags);
+  for (uint32_t k = 0; k < jobs; ++k) {
+    const uint32_t i = state.positions[k];
+    Meta& m = burst.meta[i];
+    if (crypto::equal_tags(state.tags[k], m.lcp->tag)) {
+      m.org = state.orgs[k];
+      m.authenticated = true;
+    } else {
+      burst.decide(i, Verdict::auth_bad_tag);
+    }
+  }
+  keep_undecided(burst, live);
+}
+
+uint32_t sign(const Table& table, State& state, lcp::Header* const* datagrams,
+              uint32_t count) noexcept {
+  for (uint32_t i = 0; i < count; ++i)
+    rte_prefetch0(&table.places[home(table, lcp::be32(datagrams[i]->org_id))]);
+
+  uint32_t jobs = 0;
+  for (uint32_t i = 0; i < count; ++i) {
+    lcp::Header& h = *datagrams[i];
+    const Place* place = find(table, lcp::be32(h.org_id));
+    if (!place || place->first_key == kNoKey) {
+      h.flags &= static_cast<uint8_t>(~lcp::kFlagTagged);
+      std::memset(h.tag, 0, sizeof(h.tag));
+      continue;
+    }
+    uint32_t key = find_key(*place, lcp::be16(h.key_id));
+    if (key == kNoKey) {
+      key = place->first_key;
+      h.key_id = lcp::be16(place->key_id[0]);
+    }
+    h.flags |= lcp::kFlagTagged;
+    state.jobs[jobs] = job_of(table, key, &h, lcp::be16(h.payload_length));
+    state.positions[jobs++] = static_cast<uint8_t>(i);
+  }
+
+  crypto::cmac_lanes(state.jobs, jobs, state.tags);
+  for (uint32_t k = 0; k < jobs; ++k)
+    std::memcpy(datagrams[state.positions[k]]->tag, state.tags[k].bytes, lcp::kTagSize);
+  return jobs;
+}
+
+}  // namespace lf::authenticate
