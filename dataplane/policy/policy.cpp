@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dataplane/policy/policy.hpp"
+
+#include <hs/hs_runtime.h>
+
+namespace lf::policy {
+namespace {
+
+int on_match(unsigned id, unsigned long long, unsigned long long, unsigned, void* bits) noexcept {
+  *static_cast<uint32_t*>(bits) |= 1u << id;
+  return 0;
+}
+
+// Which patterns match the payload. False: could not tell (no scratch, Hyperscan failed).
+bool scan(const Program& p, State& state, Meta& m) noexcept {
+  m.pattern_bits = 0;
+  if (!p.patterns || state.worker >= p.scratch.size()) return false;
+  state.scans.add(1);
+  const char* payload = reinterpret_cast<const char*>(m.lcp + 1);
+  return hs_scan(p.patterns.get(), payload, m.payload_length, 0, p.scratch[state.worker].get(),
+                 on_match, &m.pattern_bits) == HS_SUCCESS;
+}
+
+// Goes on from a candidate row that asks for patterns to the first row that really matches. What
+// could not be scanned is denied by default.
+uint32_t resolve_patterns(const Program& p, State& state, Meta& m, uint32_t k,
+                          uint32_t row) noexcept {
+  if (!scan(p, state, m)) return kNoRow;
+  while (row != kNoRow) {
+    const Row& r = p.rows[row];
+    if (!(r.flags & Row::kHasPattern) || p.pattern_tests[r.pattern].test(m.pattern_bits)) break;
+    row = next_match(p, state.classes, k, row + 1);
+  }
+  return row;
+}
+
+void decide(Burst& burst, uint8_t i) noexcept {
+  Meta& m = burst.meta[i];
+  if (m.outcome == PolicyOutcome::allow) return;
+  const bool hold = m.outcome == PolicyOutcome::hold;
+  m.reply_status = hold ? lcp::Status::held : lcp::Status::denied;
+  burst.decide(i, hold ? Verdict::held : Verdict::policy_denied);
+}
+
+// Packets of one program, at most kBurstMax.
+void evaluate(const Program& p, State& state, Burst& burst, const Selection& packets) noexcept {
+  uint32_t rows[kBurstMax];
+  classify(p, burst.meta, packets.index, packets.count, state.classes);
+  first_matches(p, state.classes, packets.count, rows);
+  for (uint32_t k = 0; k < packets.count; ++k) {
+    Meta& m = burst.meta[packets.index[k]];
+    uint32_t row = rows[k];
+    m.policy_version = p.version;
+    if (row != kNoRow && (p.rows[row].flags & Row::kHasPattern))
+      row = resolve_patterns(p, state, m, k, row);
+    m.rule = row == kNoRow ? 0 : p.rows[row].rule;
+    m.outcome =
+        row == kNoRow ? PolicyOutcome::deny : static_cast<PolicyOutcome>(p.rows[row].outcome);
+    decide(burst, packets.index[k]);
+  }
+}
+
+}  // namespace
+
+void run(const Table& table, State& state, Burst& burst, Selection& live) noexcept {
+  Selection by_program[2];
+  for (const uint8_t i : live) {
+    Meta& m = burst.meta[i];
+    if (m.origin == Origin::released) {
+      m.outcome = PolicyOutcome::allow;
+      m.rule = kRuleReleased;
+      continue;
+    }
+    const uint32_t which = m.org < table.org_program.size() ? table.org_program[m.org] : 0;
+    by_program[which].add(i);
+  }
+  for (uint32_t which = 0; which < 2; ++which)
+    if (by_program[which].count > 0)
+      evaluate(*table.programs[which], state, burst, by_program[which]);
+  keep_undecided(burst, live);
+}
+
+}  // namespace lf::policy
