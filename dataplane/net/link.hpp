@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// Writes the Ethernet header of a frame that is sent on, with a VLAN tag or without one, and keeps
+// the packet's metadata true. Called by stages on workers.
+#pragma once
+
+#include <rte_ether.h>
+#include <rte_mbuf.h>
+
+#include <cassert>
+#include <cstdint>
+#include <cstring>
+
+#include "dataplane/core/burst.hpp"
+#include "dataplane/lcp/header.hpp"
+
+namespace lf::net {
+
+inline constexpr uint8_t kEtherSize = sizeof(rte_ether_hdr);
+inline constexpr uint8_t kTagSize = sizeof(rte_vlan_hdr);
+
+// Gives the frame a link header with the tag `vlan_tci` (0: none) and returns its new start. Only
+// moves the start of the frame: pointers into the packet stay valid. The mbuf has its headroom.
+inline uint8_t* set_link(rte_mbuf* m, Meta& meta, const rte_ether_addr& destination,
+                         const rte_ether_addr& source, uint16_t vlan_tci) noexcept {
+  const uint8_t size = vlan_tci ? kEtherSize + kTagSize : kEtherSize;
+  if (size != meta.l3_offset) {
+    const int grow = size - meta.l3_offset;
+    [[maybe_unused]] const char* moved =
+        grow > 0 ? rte_pktmbuf_prepend(m, kTagSize) : rte_pktmbuf_adj(m, kTagSize);
+    assert(moved);
+    meta.l3_offset = static_cast<uint8_t>(meta.l3_offset + grow);
+    meta.l4_offset = static_cast<uint8_t>(meta.l4_offset + grow);
+    meta.lcp_offset = static_cast<uint8_t>(meta.lcp_offset + grow);
+  }
+  auto* frame = rte_pktmbuf_mtod(m, uint8_t*);
+  std::memcpy(frame, &destination, RTE_ETHER_ADDR_LEN);
+  std::memcpy(frame + RTE_ETHER_ADDR_LEN, &source, RTE_ETHER_ADDR_LEN);
+  uint8_t* type = frame + 2 * RTE_ETHER_ADDR_LEN;
+  if (vlan_tci) {
+    const uint32_t tag = uint32_t{lcp::be16(RTE_ETHER_TYPE_VLAN)} | uint32_t{lcp::be16(vlan_tci)}
+                                                                        << 16;
+    std::memcpy(type, &tag, sizeof(tag));
+    type += kTagSize;
+  }
+  const uint16_t ether_type =
+      lcp::be16(meta.ip_version == 4 ? RTE_ETHER_TYPE_IPV4 : RTE_ETHER_TYPE_IPV6);
+  std::memcpy(type, &ether_type, sizeof(ether_type));
+  meta.vlan_tci = vlan_tci;
+  return frame;
+}
+
+// Sends a frame back to where it came from: the MAC addresses change places, a tag stays.
+inline void swap_macs(uint8_t* frame) noexcept {
+  uint8_t macs[2 * RTE_ETHER_ADDR_LEN];
+  std::memcpy(macs, frame, sizeof(macs));
+  std::memcpy(frame, macs + RTE_ETHER_ADDR_LEN, RTE_ETHER_ADDR_LEN);
+  std::memcpy(frame + RTE_ETHER_ADDR_LEN, macs, RTE_ETHER_ADDR_LEN);
+}
+
+}  // namespace lf::net

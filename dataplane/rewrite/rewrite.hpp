@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// Rewrite stage: gives a command its node's addresses, or a reply its client's. Proxy mode changes
+// both ends of IP and UDP and counts the TTL down; dsr-l2 changes MAC addresses alone. Checksums
+// are updated for what changed and never made anew (RFC 1624), so damage done inside this machine
+// still shows at the receiver. The LCP bytes stay as they are. Called by the pipeline on a worker.
+#pragma once
+
+#include "dataplane/core/burst.hpp"
+#include "dataplane/forward/table.hpp"
+#include "dataplane/net/ports.hpp"
+#include "dataplane/rewrite/client.hpp"
+
+namespace lf::rewrite {
+
+// Commands to meta.node. What does not fit the node's MTU is decided too_big, moved to `too_big`
+// and left as it was received.
+void to_nodes(const forward::Table& table, const net::Ports& ports, Burst& burst, Selection& live,
+              Selection& too_big) noexcept;
+
+// Replies to clients[position in the burst], each with ip_version != 0; sets out_port.
+void to_clients(const net::Ports& ports, const Client* clients, Burst& burst, Selection& live,
+                Selection& too_big) noexcept;
+
+}  // namespace lf::rewrite
