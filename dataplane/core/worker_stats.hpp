@@ -56,7 +56,8 @@ struct alignas(kCacheLine) NodeStats {
   std::atomic<uint64_t> outcomes_in_epoch{0};
   Counter unreachable;     // ICMP unreachable from the node
   Counter answered_late;   // REPLY after its time-out had been counted
-  Counter latency_sum_us;  // over all replies; a failure counts at least its time-out
+  Counter latency_sum_us;  // over replies and time-outs; one that is no success counts at least the
+                           // time-out, so that quick failures do not look like speed
   Counter slow;            // replies slower than the service's slow-call limit
   Counter latency[kLatencyBuckets];
 };

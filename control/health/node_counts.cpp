@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/health/node_counts.hpp"
+
+#include <algorithm>
+
+namespace lf::health {
+
+NodeCounts& NodeCounts::operator+=(const NodeCounts& o) {
+  sent += o.sent;
+  ok += o.ok;
+  failed += o.failed;
+  busy += o.busy;
+  other += o.other;
+  timeouts += o.timeouts;
+  left += o.left;
+  unreachable += o.unreachable;
+  answered_late += o.answered_late;
+  latency_sum_us += o.latency_sum_us;
+  slow += o.slow;
+  return *this;
+}
+
+NodeCounts NodeCounts::operator-(const NodeCounts& o) const {
+  NodeCounts d = *this;
+  d.sent -= o.sent;
+  d.ok -= o.ok;
+  d.failed -= o.failed;
+  d.busy -= o.busy;
+  d.other -= o.other;
+  d.timeouts -= o.timeouts;
+  d.left -= o.left;
+  d.unreachable -= o.unreachable;
+  d.answered_late -= o.answered_late;
+  d.latency_sum_us -= o.latency_sum_us;
+  d.slow -= o.slow;
+  return d;
+}
+
+NodeCounts WorkerCounts::read(NodeSlot slot) const {
+  NodeCounts sum;
+  for (const NodeStats* worker : workers_) {
+    const NodeStats& s = worker[slot];
+    sum += {s.sent.read(),           s.ok.read(),          s.failed.read(),
+            s.busy.read(),           s.other.read(),       s.timeouts.read(),
+            s.left.read(),           s.unreachable.read(), s.answered_late.read(),
+            s.latency_sum_us.read(), s.slow.read()};
+  }
+  return sum;
+}
+
+LatencyHistogram WorkerCounts::latencies(NodeSlot slot) const {
+  LatencyHistogram sum{};
+  for (const NodeStats* worker : workers_)
+    for (uint32_t b = 0; b < kLatencyBuckets; ++b) sum[b] += worker[slot].latency[b].read();
+  return sum;
+}
+
+void RecentLatency::update(const LatencyHistogram& total, double keep) {
+  for (uint32_t b = 0; b < kLatencyBuckets; ++b) {
+    recent_[b] = recent_[b] * static_cast<float>(keep) + static_cast<float>(total[b] - seen_[b]);
+    if (recent_[b] < 0.01f) recent_[b] = 0;  // faded away
+  }
+  seen_ = total;
+}
+
+double RecentLatency::quantile_us(double q) const {
+  double total = 0;
+  for (const float n : recent_) total += static_cast<double>(n);
+  if (total <= 0) return 0;
+  double wanted = std::clamp(q, 0.0, 1.0) * total;
+  uint32_t last = 0;
+  for (uint32_t b = 0; b < kLatencyBuckets; ++b) {
+    const double n = static_cast<double>(recent_[b]);
+    if (n <= 0) continue;
+    last = b;
+    if (wanted > n) {
+      wanted -= n;
+      continue;
+    }
+    const auto floor = static_cast<double>(latency_bucket_floor_us(b));
+    const auto next = static_cast<double>(latency_bucket_floor_us(b + 1));
+    return floor + (next - floor) * (wanted / n);
+  }
+  return static_cast<double>(latency_bucket_floor_us(last + 1));  // rounding ate the rest
+}
+
+}  // namespace lf::health
