@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/answer/answer.hpp"
 
-#include <rte_ip.h>
 #include <rte_mbuf.h>
 #include <rte_udp.h>
 
 #include <cstring>
-#include <utility>
 
 #include "dataplane/net/checksum.hpp"
-#include "dataplane/net/link.hpp"
+#include "dataplane/net/turn.hpp"
 
 namespace lf::answer {
 namespace {
@@ -18,7 +16,7 @@ using lcp::be16;
 using lcp::be32;
 
 constexpr uint32_t kLcpSize = sizeof(lcp::Header) + sizeof(lcp::ReplyBody);
-constexpr uint32_t kUdpSize = sizeof(rte_udp_hdr) + kLcpSize;
+constexpr uint16_t kUdpSize = sizeof(rte_udp_hdr) + kLcpSize;
 
 // Makes the frame end after a REPLY's body; false when the buffer has no room for one.
 bool fit(rte_mbuf* m, const Meta& meta) noexcept {
@@ -26,38 +24,6 @@ bool fit(rte_mbuf* m, const Meta& meta) noexcept {
   if (m->data_len >= length)
     return rte_pktmbuf_trim(m, static_cast<uint16_t>(m->data_len - length)) == 0;
   return rte_pktmbuf_append(m, static_cast<uint16_t>(length - m->data_len)) != nullptr;
-}
-
-void turn_ip(uint8_t* l3, uint8_t ip_version) noexcept {
-  if (ip_version == 4) {
-    auto& ip = *reinterpret_cast<rte_ipv4_hdr*>(l3);
-    const uint32_t source = ip.src_addr;
-    ip.src_addr = ip.dst_addr;
-    ip.dst_addr = source;
-    ip.type_of_service = 0;
-    ip.total_length = be16(static_cast<uint16_t>(sizeof(ip) + kUdpSize));
-    ip.packet_id = 0;
-    ip.fragment_offset = be16(RTE_IPV4_HDR_DF_FLAG);
-    ip.time_to_live = kTtl;
-    net::set_ipv4_checksum(ip);
-  } else {
-    auto& ip = *reinterpret_cast<rte_ipv6_hdr*>(l3);
-    uint8_t source[16];
-    std::memcpy(source, ip.src_addr, sizeof(source));
-    std::memcpy(ip.src_addr, ip.dst_addr, sizeof(source));
-    std::memcpy(ip.dst_addr, source, sizeof(source));
-    ip.vtc_flow = be32(0x60000000);
-    ip.payload_len = be16(static_cast<uint16_t>(kUdpSize));
-    ip.hop_limits = kTtl;
-  }
-}
-
-void turn_udp(rte_udp_hdr& udp) noexcept {
-  const uint16_t source = udp.src_port;
-  udp.src_port = udp.dst_port;
-  udp.dst_port = source;
-  udp.dgram_len = be16(static_cast<uint16_t>(kUdpSize));
-  udp.dgram_cksum = 0;
 }
 
 lcp::Status reply_status(const Meta& meta) noexcept {
@@ -92,9 +58,7 @@ void build(Burst& burst, Selection& live) noexcept {
     rte_mbuf* m = burst.packets[i];
     if (!wanted(meta) || !fit(m, meta)) continue;
     auto* frame = rte_pktmbuf_mtod(m, uint8_t*);
-    net::swap_macs(frame);
-    turn_ip(frame + meta.l3_offset, meta.ip_version);
-    turn_udp(*reinterpret_cast<rte_udp_hdr*>(frame + meta.l4_offset));
+    net::turn_datagram(frame, meta, kUdpSize);
     turn_lcp(*meta.lcp, meta);
     m->ol_flags &= ~RTE_MBUF_F_RX_L4_CKSUM_MASK;
     meta.out_port = meta.in_port;

@@ -12,8 +12,6 @@
 
 namespace lf::answer {
 
-inline constexpr uint8_t kTtl = 64;  // of packets that start here
-
 // What a sender is told when the deciding stage said nothing more exact in meta.reply_status.
 constexpr lcp::Status status_of(Verdict verdict) noexcept {
   switch (verdict) {

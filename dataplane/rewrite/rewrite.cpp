@@ -137,6 +137,7 @@ void to_clients(const net::Ports& ports, const Client* clients, Burst& burst, Se
     rte_mbuf* m = burst.packets[i];
     const Client& client = clients[i];
     const net::Port& out = ports[client.out_port];
+    meta.out_port = client.out_port;
     if (!fits(m, meta, out.mtu)) [[unlikely]] {
       burst.decide(i, Verdict::too_big);
       some_too_big = true;
@@ -144,7 +145,6 @@ void to_clients(const net::Ports& ports, const Client* clients, Burst& burst, Se
     }
     net::set_link(m, meta, client.mac, out.mac, client.vlan_tci);
     set_ends(out, m, meta, {client.local, client.address, client.local_port, client.port});
-    meta.out_port = client.out_port;
   }
   if (some_too_big) part(burst, live, too_big);
 }

@@ -5,6 +5,7 @@
 #include <rapidcheck/gtest.h>
 
 #include "control/parse/table_builder.hpp"
+#include "dataplane/net/turn.hpp"
 #include "dataplane/parse/parse.hpp"
 #include "tests/support/mbufs.hpp"
 #include "tests/support/world.hpp"
@@ -46,7 +47,7 @@ Packet reply_to(const Packet& p, const Bytes& body) {
   std::swap(r.dst_mac, r.src_mac);
   std::swap(r.src, r.dst);
   std::swap(r.src_port, r.dst_port);
-  r.ttl = kTtl;
+  r.ttl = net::kOwnTtl;
   r.tos = 0;
   r.ip_id = 0;
   r.flow_label = 0;
