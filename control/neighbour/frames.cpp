@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "dataplane/net/address.hpp"
+
 namespace lf::neighbour {
 namespace {
 
@@ -25,25 +27,6 @@ struct NeighbourMessage {
   uint8_t mac[RTE_ETHER_ADDR_LEN];
 } __attribute__((packed));
 static_assert(sizeof(NeighbourMessage) == 32);
-
-uint32_t v4_of(const IpAddress& a) {
-  return static_cast<uint32_t>(a.lo >> 32);
-}
-IpAddress v4_mapped(uint32_t wire) {
-  return {.hi = 0, .lo = (uint64_t{wire} << 32) | 0xffff0000u};
-}
-
-// IpAddress holds the 16 bytes of an address as they lie in memory.
-void put(uint8_t* to, const IpAddress& a) {
-  std::memcpy(to, &a.hi, 8);
-  std::memcpy(to + 8, &a.lo, 8);
-}
-IpAddress get(const uint8_t* from) {
-  IpAddress a;
-  std::memcpy(&a.hi, from, 8);
-  std::memcpy(&a.lo, from + 8, 8);
-  return a;
-}
 
 template <typename T>
 T* append(std::vector<uint8_t>& frame) {
@@ -76,9 +59,9 @@ std::vector<uint8_t> arp_request(const Question& q) {
   arp->arp_plen = sizeof(uint32_t);
   arp->arp_opcode = rte_cpu_to_be_16(RTE_ARP_OP_REQUEST);
   arp->arp_data.arp_sha = q.source_mac;
-  arp->arp_data.arp_sip = v4_of(q.source);
+  arp->arp_data.arp_sip = net::to_ipv4(q.source);
   arp->arp_data.arp_tha = {};
-  arp->arp_data.arp_tip = v4_of(q.target);
+  arp->arp_data.arp_tip = net::to_ipv4(q.target);
   if (frame.size() < kFrameMin) frame.resize(kFrameMin);
   return frame;
 }
@@ -87,7 +70,7 @@ std::vector<uint8_t> solicitation(const Question& q) {
   std::vector<uint8_t> frame;
   frame.reserve(128);
   uint8_t target[16];
-  put(target, q.target);
+  net::to_ipv6(q.target, target);
   // ff02::1:ffXX:XXXX and its Ethernet group 33:33:ff:XX:XX:XX (RFC 4291 2.7.1, RFC 2464 7).
   uint8_t group[16] = {0xff, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff};
   std::copy(target + 13, target + 16, group + 13);
@@ -98,7 +81,7 @@ std::vector<uint8_t> solicitation(const Question& q) {
   ip.payload_len = rte_cpu_to_be_16(sizeof(NeighbourMessage));
   ip.proto = kIcmp6;
   ip.hop_limits = 255;
-  put(ip.src_addr, q.source);
+  net::to_ipv6(q.source, ip.src_addr);
   std::memcpy(ip.dst_addr, q.unicast_to ? target : group, 16);
   NeighbourMessage message{};
   message.type = kSolicitation;
@@ -121,7 +104,7 @@ std::optional<Heard> read_arp(std::span<const uint8_t> packet) {
       arp.arp_hlen != RTE_ETHER_ADDR_LEN || arp.arp_plen != sizeof(uint32_t)) {
     return std::nullopt;
   }
-  return Heard{v4_mapped(arp.arp_data.arp_sip), arp.arp_data.arp_sha};
+  return Heard{net::from_ipv4(arp.arp_data.arp_sip), arp.arp_data.arp_sha};
 }
 
 std::optional<Heard> read_advertisement(std::span<const uint8_t> packet) {
@@ -139,7 +122,7 @@ std::optional<Heard> read_advertisement(std::span<const uint8_t> packet) {
   std::vector<uint8_t> summed(packet.begin() + sizeof ip, packet.begin() + sizeof ip + length);
   std::memset(summed.data() + offsetof(NeighbourMessage, checksum), 0, sizeof message.checksum);
   if (rte_ipv6_udptcp_cksum(&ip, summed.data()) != message.checksum) return std::nullopt;
-  Heard heard{.address = get(message.target)};
+  Heard heard{.address = net::from_ipv6(message.target)};
   std::memcpy(&heard.mac, message.mac, sizeof message.mac);
   return heard;
 }
