@@ -65,18 +65,27 @@ bool fill(Table& table, const std::vector<Place>& places) {
 }  // namespace
 
 Result<std::shared_ptr<const Table>> build_table(const config::Config& config) {
-  if (sodium_init() < 0) return fail(ErrorCode::unavailable, "libsodium cannot be initialised");
-  return build_table(config, sodium_random);
+  forward::Slots slots;
+  if (auto synced = slots.sync(config); !synced) return tl::unexpected(synced.error());
+  return build_table(config, slots);
 }
 
 Result<std::shared_ptr<const Table>> build_table(const config::Config& config,
+                                                 const forward::Slots& slots) {
+  if (sodium_init() < 0) return fail(ErrorCode::unavailable, "libsodium cannot be initialised");
+  return build_table(config, slots, sodium_random);
+}
+
+Result<std::shared_ptr<const Table>> build_table(const config::Config& config,
+                                                 const forward::Slots& slots,
                                                  const Random& random) {
   if (config.organisations.size() > kOrgsMax)
     return fail(ErrorCode::invalid, "{} organisations, at most {} fit", config.organisations.size(),
                 kOrgsMax);
   auto table = std::make_shared<Table>();
+  table->modes.assign(slots.services.used(), Mode::required);
   for (const config::Service& s : config.services)
-    table->modes.push_back(mode_of(s.authentication));
+    table->modes[slots.service(s.name)] = mode_of(s.authentication);
 
   std::vector<Place> places;
   places.reserve(config.organisations.size());
@@ -87,7 +96,7 @@ Result<std::shared_ptr<const Table>> build_table(const config::Config& config,
   for (const auto& org : config.organisations) {
     if (!ids.insert(org.id).second)
       return fail(ErrorCode::invalid, "organisation {}: id {} twice", org.name, org.id);
-    auto place = make_place(org, static_cast<OrgIndex>(places.size()), *table);
+    auto place = make_place(org, slots.organisation(org.name), *table);
     if (!place) return tl::unexpected(place.error());
     places.push_back(*place);
   }

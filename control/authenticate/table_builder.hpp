@@ -9,6 +9,7 @@
 
 #include "control/base/result.hpp"
 #include "control/config/config.hpp"
+#include "control/forward/slots.hpp"
 #include "dataplane/authenticate/table.hpp"
 
 namespace lf::authenticate {
@@ -16,11 +17,13 @@ namespace lf::authenticate {
 // Gives 64 random bits; tests bring their own.
 using Random = std::function<uint64_t()>;
 
-// OrgIndex = position in config.organisations, ServiceIndex = position in config.services. An
-// organisation's first key is its current one. Errors: more than kKeysMax keys, a key id or an
+// `slots` is synced with the configuration; without it numbers are positions in the configuration.
+// An organisation's first key is its current one. Errors: more than kKeysMax keys, a key id or an
 // organisation id twice, more than kOrgsMax organisations.
 Result<std::shared_ptr<const Table>> build_table(const config::Config& config);
 Result<std::shared_ptr<const Table>> build_table(const config::Config& config,
-                                                 const Random& random);
+                                                 const forward::Slots& slots);
+Result<std::shared_ptr<const Table>> build_table(const config::Config& config,
+                                                 const forward::Slots& slots, const Random& random);
 
 }  // namespace lf::authenticate

@@ -13,7 +13,9 @@ std::string node_key(std::string_view service, std::string_view node) {
 }
 
 Result<void> Slots::sync(const config::Config& config) {
-  std::vector<std::string> service_names, node_keys, region_names;
+  std::vector<std::string> service_names, node_keys, region_names, org_names, intent_names;
+  for (const config::Organisation& o : config.organisations) org_names.push_back(o.name);
+  for (const config::Intent& i : config.intents) intent_names.push_back(i.name);
   for (const config::Service& s : config.services) {
     service_names.push_back(s.name);
     region_names.push_back(s.region);
@@ -30,6 +32,8 @@ Result<void> Slots::sync(const config::Config& config) {
   if (auto r = next.services.sync(service_names); !r) return say("services", r);
   if (auto r = next.nodes.sync(node_keys); !r) return say("nodes", r);
   if (auto r = next.regions.sync(region_names); !r) return say("regions", r);
+  if (auto r = next.organisations.sync(org_names); !r) return say("organisations", r);
+  if (auto r = next.intents.sync(intent_names); !r) return say("intents", r);
   *this = std::move(next);
   return {};
 }
@@ -42,6 +46,16 @@ ServiceIndex Slots::service(std::string_view name) const {
 NodeSlot Slots::node(std::string_view service, std::string_view node) const {
   const auto place = nodes.find(node_key(service, node));
   return place ? static_cast<NodeSlot>(place->index) : kNoNode;
+}
+
+OrgIndex Slots::organisation(std::string_view name) const {
+  const auto place = organisations.find(name);
+  return place ? place->index : kNoOrg;
+}
+
+IntentIndex Slots::intent(std::string_view name) const {
+  const auto place = intents.find(name);
+  return place ? static_cast<IntentIndex>(place->index + 1) : kOtherIntent;
 }
 
 }  // namespace lf::forward

@@ -18,35 +18,34 @@ bool same_endpoint(const config::Service& a, const config::Service& b) {
 }
 
 // The service that takes an intent's commands on the endpoint of `first`.
-ServiceIndex service_of(const config::Config& config, const config::Intent& intent,
-                        ServiceIndex first) {
-  if (intent.chain.empty()) return first;
-  for (size_t s = 0; s < config.services.size(); ++s) {
-    const config::Service& service = config.services[s];
-    if (service.name == intent.chain.back() && same_endpoint(service, config.services[first]))
-      return static_cast<ServiceIndex>(s);
+const config::Service& service_of(const config::Config& config, const config::Intent& intent,
+                                  const config::Service& first) {
+  for (const config::Service& service : config.services) {
+    if (!intent.chain.empty() && service.name == intent.chain.back() &&
+        same_endpoint(service, first))
+      return service;
   }
   return first;
 }
 
-Endpoint service_endpoint(const config::Config& config, ServiceIndex first) {
-  const config::Service& service = config.services[first];
-  Endpoint e{.address = service.address,
-             .port = lcp::be16(service.port),
-             .ip_version = service.ip_version,
+Endpoint service_endpoint(const config::Config& config, const forward::Slots& slots,
+                          const config::Service& first) {
+  Endpoint e{.address = first.address,
+             .port = lcp::be16(first.port),
+             .ip_version = first.ip_version,
              .takes_commands = true,
              .service = {}};
-  std::ranges::fill(e.service, first);
-  for (size_t i = 0; i < config.intents.size(); ++i)
-    e.service[i + 1] = service_of(config, config.intents[i], first);
+  std::ranges::fill(e.service, slots.service(first.name));
+  for (const config::Intent& intent : config.intents)
+    e.service[slots.intent(intent.name)] = slots.service(service_of(config, intent, first).name);
   return e;
 }
 
-void add_intents(const config::Config& config, Table& t) {
-  for (size_t i = 0; i < config.intents.size(); ++i) {
-    const auto index = static_cast<IntentIndex>(i + 1);
-    t.intent_index[config.intents[i].code] = index;
-    if (config.intents[i].replayable) t.replayable |= 1u << index;
+void add_intents(const config::Config& config, const forward::Slots& slots, Table& t) {
+  for (const config::Intent& intent : config.intents) {
+    const IntentIndex index = slots.intent(intent.name);
+    t.intent_index[intent.code] = index;
+    if (intent.replayable) t.replayable |= 1u << index;
   }
 }
 
@@ -91,19 +90,25 @@ void add_reply_endpoints(const config::Config& config, Table& t) {
 }  // namespace
 
 Result<Table> build_table(const config::Config& config, std::span<const ports::PortInfo> ports) {
+  forward::Slots slots;
+  if (auto synced = slots.sync(config); !synced) return tl::unexpected(synced.error());
+  return build_table(config, slots, ports);
+}
+
+Result<Table> build_table(const config::Config& config, const forward::Slots& slots,
+                          std::span<const ports::PortInfo> ports) {
   if (config.intents.size() >= kIntentsMax || config.services.size() > kServicesMax)
     return fail(ErrorCode::invalid, "{}: at most {} intents and {} services", config.path,
                 kIntentsMax - 1, kServicesMax);
   Table t;
   t.clock_skew_us = uint64_t{config.control.clock_skew_ms} * 1000;
-  add_intents(config, t);
+  add_intents(config, slots, t);
   for (const ports::PortInfo& info : ports)
     if (auto added = add_port(config, info, t); !added) return tl::unexpected(added.error());
-  for (size_t s = 0; s < config.services.size(); ++s) {
-    const config::Service& service = config.services[s];
+  for (const config::Service& service : config.services) {
     add_own(t, service.address, service.ip_version, 0);
     // The first service declared on an endpoint is its default; later ones are in its list.
-    add_endpoint(t, service_endpoint(config, static_cast<ServiceIndex>(s)));
+    add_endpoint(t, service_endpoint(config, slots, service));
   }
   add_reply_endpoints(config, t);
   return t;

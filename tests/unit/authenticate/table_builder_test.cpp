@@ -11,6 +11,12 @@
 namespace lf::authenticate {
 namespace {
 
+forward::Slots numbered(const config::Config& c) {
+  forward::Slots slots;
+  EXPECT_TRUE(slots.sync(c));
+  return slots;
+}
+
 config::Key key(uint16_t id, uint8_t fill) {
   config::Key k{.id = id};
   k.bytes.fill(fill);
@@ -79,11 +85,12 @@ TEST(TableBuilder, DrawsAgainWhenTheMapIsTooDeep) {
   for (uint32_t i = 1; i <= 100; ++i) organisations.push_back({.name = "o", .id = i});
   const config::Config c = with_organisations(organisations);
   int draws = 0;
-  const auto table = build_table(c, [&draws] { return ++draws == 1 ? 1 : 0x9e3779b97f4a7c15; });
+  const auto table =
+      build_table(c, numbered(c), [&draws] { return ++draws == 1 ? 1 : 0x9e3779b97f4a7c15; });
   ASSERT_TRUE(table);
   EXPECT_EQ(draws, 2);
   for (uint32_t i = 1; i <= 100; ++i) ASSERT_TRUE(find(**table, i));
-  EXPECT_FALSE(build_table(c, [] { return 1; }));
+  EXPECT_FALSE(build_table(c, numbered(c), [] { return 1; }));
 }
 
 TEST(TableBuilder, HundredThousandOrganisations) {
