@@ -96,7 +96,7 @@ Result<std::shared_ptr<const Table>> build_table(const config::Config& config,
   for (const auto& org : config.organisations) {
     if (!ids.insert(org.id).second)
       return fail(ErrorCode::invalid, "organisation {}: id {} twice", org.name, org.id);
-    auto place = make_place(org, slots.organisation(org.name), *table);
+    auto place = make_place(org, slots.organisation(org.id), *table);
     if (!place) return tl::unexpected(place.error());
     places.push_back(*place);
   }

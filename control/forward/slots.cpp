@@ -14,7 +14,8 @@ std::string node_key(std::string_view service, std::string_view node) {
 
 Result<void> Slots::sync(const config::Config& config) {
   std::vector<std::string> service_names, node_keys, region_names, org_names, intent_names;
-  for (const config::Organisation& o : config.organisations) org_names.push_back(o.name);
+  for (const config::Organisation& o : config.organisations)
+    org_names.push_back(std::to_string(o.id));
   for (const config::Intent& i : config.intents) intent_names.push_back(i.name);
   for (const config::Service& s : config.services) {
     service_names.push_back(s.name);
@@ -48,8 +49,8 @@ NodeSlot Slots::node(std::string_view service, std::string_view node) const {
   return place ? static_cast<NodeSlot>(place->index) : kNoNode;
 }
 
-OrgIndex Slots::organisation(std::string_view name) const {
-  const auto place = organisations.find(name);
+OrgIndex Slots::organisation(uint32_t id) const {
+  const auto place = organisations.find(std::to_string(id));
   return place ? place->index : kNoOrg;
 }
 

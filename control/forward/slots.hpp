@@ -27,8 +27,8 @@ struct Slots {
   // kNoService, kNoNode: not in the configuration last synced.
   ServiceIndex service(std::string_view name) const;
   NodeSlot node(std::string_view service, std::string_view node) const;
-  OrgIndex organisation(std::string_view name) const;  // kNoOrg
-  IntentIndex intent(std::string_view name) const;     // kOtherIntent
+  OrgIndex organisation(uint32_t id) const;         // kNoOrg: not in the configuration
+  IntentIndex intent(std::string_view name) const;  // kOtherIntent
 };
 
 std::string node_key(std::string_view service, std::string_view node);

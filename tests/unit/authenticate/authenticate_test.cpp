@@ -33,9 +33,9 @@ std::shared_ptr<const Table> make_table() {
       {.name = "acme", .id = kAcme, .keys = {{1, key_of(kAcme, 1)}}},
       {.name = "globex", .id = kGlobex, .keys = {{8, key_of(kGlobex, 8)}, {7, key_of(kGlobex, 7)}}},
       {.name = "keyless", .id = kKeyless}};
-  c.services = {{.authentication = config::Authentication::required},
-                {.authentication = config::Authentication::optional},
-                {.authentication = config::Authentication::off}};
+  c.services = {{.name = "s1", .authentication = config::Authentication::required},
+                {.name = "s2", .authentication = config::Authentication::optional},
+                {.name = "s3", .authentication = config::Authentication::off}};
   return *build_table(c);
 }
 

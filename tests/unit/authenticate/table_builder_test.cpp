@@ -40,9 +40,9 @@ TEST(TableBuilder, KeysAndModes) {
   config::Config c = with_organisations({{.name = "none", .id = 0},
                                          {.name = "one", .id = 7, .keys = {key(3, 1)}},
                                          {.name = "two", .id = 9, .keys = {key(5, 2), key(4, 3)}}});
-  c.services = {{.authentication = config::Authentication::off},
-                {.authentication = config::Authentication::optional},
-                {.authentication = config::Authentication::required}};
+  c.services = {{.name = "s1", .authentication = config::Authentication::off},
+                {.name = "s2", .authentication = config::Authentication::optional},
+                {.name = "s3", .authentication = config::Authentication::required}};
   const auto built = build_table(c);
   ASSERT_TRUE(built) << built.error().message;
   const Table& t = **built;
