@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dataplane/quota/quota.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "dataplane/core/mbuf_note.hpp"
+
+namespace lf::quota {
+namespace {
+
+constexpr uint32_t kNoRemaining = 0xffffffff;  // no limit applies
+constexpr uint32_t kWindowSeconds = 60;
+
+uint32_t place_of(uint32_t x) noexcept {
+  static_assert(sizeof(Scratch::places) == 128);
+  return (x * 0x9e3779b1u) >> 25;
+}
+
+uint64_t to_us(const Table& t, Tsc ticks) noexcept {
+  return static_cast<uint64_t>((static_cast<Int128>(ticks) * t.us_per_tick_q32) >> 32);
+}
+
+uint32_t ceil_div(uint64_t us, uint32_t by) noexcept {
+  return static_cast<uint32_t>((us + by - 1) / by);
+}
+
+void start_group(const Table& t, Group& g, Key key, Limit limit) noexcept {
+  g.key = key;
+  g.counted = limit != kUncounted;
+  g.bounds = bounds_of(t, limit);
+  g.want = g.spent = g.rejected = 0;
+  g.room = 0;
+  g.got = {};
+}
+
+uint16_t org_group(const Table& t, Windows& w, Scratch& s, OrgIndex org) noexcept {
+  uint32_t p = place_of(org);
+  for (; s.org_places[p] != 0; p = (p + 1) % sizeof(s.org_places))
+    if (s.orgs[s.org_places[p] - 1].key == org_key(org)) return s.org_places[p] - 1;
+  start_group(t, s.orgs[s.orgs_used], org_key(org), t.org_limits[org]);
+  if (s.orgs[s.orgs_used].counted) w.prefetch(org_key(org));
+  s.org_places[p] = static_cast<uint8_t>(++s.orgs_used);
+  return s.orgs_used - 1;
+}
+
+uint8_t lane_of(const Table& t, Windows& w, Scratch& s, OrgIndex org, IntentIndex intent) noexcept {
+  const Key key = intent_key(org, intent);
+  uint32_t p = place_of(key);
+  for (; s.places[p] != 0; p = (p + 1) % sizeof(s.places))
+    if (s.lanes[s.places[p] - 1].own.key == key) return s.places[p] - 1;
+  Lane& lane = s.lanes[s.lanes_used];
+  const Limit limit = t.intent_limits[org].by_intent[intent];
+  start_group(t, lane.own, key, limit);
+  if (lane.own.counted) w.prefetch(key);
+  lane.org = org_group(t, w, s, org);
+  lane.zero = lane.own.bounds.admit_max == 0 || s.orgs[lane.org].bounds.admit_max == 0;
+  lane.due_raised = false;
+  s.places[p] = static_cast<uint8_t>(++s.lanes_used);
+  return static_cast<uint8_t>(s.lanes_used - 1);
+}
+
+bool costs_quota(const Table& t, const Meta& m) noexcept {
+  return !m.is_retry && m.org < t.org_limits.size();
+}
+
+// Which lane each packet is in, and how many packets each lane has.
+void gather(const Table& t, Windows& w, Scratch& s, const Burst& burst,
+            const Selection& live) noexcept {
+  for (const uint8_t i : live)
+    if (costs_quota(t, burst.meta[i])) __builtin_prefetch(&t.intent_limits[burst.meta[i].org]);
+  s.lanes_used = s.orgs_used = 0;
+  std::memset(s.places, 0, sizeof(s.places));
+  std::memset(s.org_places, 0, sizeof(s.org_places));
+  Key previous = ~Key{0};
+  uint8_t lane = 0;
+  for (const uint8_t i : live) {
+    const Meta& m = burst.meta[i];
+    if (!costs_quota(t, m)) continue;
+    const Key key = intent_key(m.org, m.intent_index);
+    if (key != previous) lane = lane_of(t, w, s, m.org, m.intent_index);
+    previous = key;
+    s.lane_of[i] = lane;
+    ++s.lanes[lane].own.want;
+  }
+}
+
+void reserve_group(Windows& w, Group& g, Step step) noexcept {
+  if (g.counted)
+    g.got = w.reserve(g.key, step, g.want, g.bounds.admit_max);
+  else
+    g.got = {step, 0, g.want};
+}
+
+// The intents first: an organisation is asked for no more than its intents have room for.
+void reserve(Windows& w, Scratch& s, Step step) noexcept {
+  for (uint32_t l = 0; l < s.lanes_used; ++l) {
+    Lane& lane = s.lanes[l];
+    Group& org = s.orgs[lane.org];
+    if (lane.zero) lane.own.want = 0;
+    reserve_group(w, lane.own, step);
+    lane.last_due = lane.own.counted ? w.last_due(lane.own.key)
+                    : org.counted    ? w.last_due(org.key)
+                                     : 0;
+    org.want += lane.own.got.granted;
+  }
+  for (uint32_t o = 0; o < s.orgs_used; ++o) reserve_group(w, s.orgs[o], step);
+}
+
+void settle_group(Windows& w, const Group& g, Step step) noexcept {
+  if (!g.counted) return;
+  if (g.got.granted > g.spent) w.give_back(g.key, g.got.step, g.got.granted - g.spent);
+  if (g.rejected != 0) w.note_rejected(g.key, step, g.rejected);
+}
+
+void settle(Windows& w, const Scratch& s, Step step) noexcept {
+  for (uint32_t l = 0; l < s.lanes_used; ++l) {
+    const Lane& lane = s.lanes[l];
+    settle_group(w, lane.own, step);
+    if (lane.due_raised)
+      w.raise_last_due(lane.own.counted ? lane.own.key : s.orgs[lane.org].key, lane.last_due);
+  }
+  for (uint32_t o = 0; o < s.orgs_used; ++o) settle_group(w, s.orgs[o], step);
+}
+
+// One packet's way through the tiers. Everything that it needs is in hand: no atomics here.
+class Decider {
+ public:
+  Decider(const Table& table, const Windows& windows, State& state, Burst& burst, Tsc now,
+          uint64_t unix_us) noexcept
+      : t_(table), w_(windows), s_(state), burst_(burst), now_(now), unix_us_(unix_us) {}
+
+  // True when the packet goes on now.
+  bool decide(uint8_t i) noexcept {
+    Scratch& s = s_.scratch;
+    Lane& lane = s.lanes[s.lane_of[i]];
+    Group& org = s.orgs[lane.org];
+    Meta& m = burst_.meta[i];
+    if (lane.zero) return refuse(i, Verdict::quota_zero, kWindowSeconds, kWindowSeconds * 1000);
+    if (lane.own.spent >= lane.own.got.granted || org.spent >= org.got.granted)
+      return reject(i, lane.own, org);
+
+    const uint32_t own_count = lane.own.got.used + lane.own.spent + 1;
+    const uint32_t org_count = org.got.used + org.spent + 1;
+    const uint32_t n =
+        std::max(delay_step(t_, lane.own.bounds, own_count), delay_step(t_, org.bounds, org_count));
+    m.quota_remaining = std::min(remaining(lane.own, own_count), remaining(org, org_count));
+    m.reset_seconds = 0;
+    m.throttle_ms = 0;
+    const bool waits = n != 0 || lane.last_due > s_.released_until;
+    if (waits && !delay(i, lane, n)) return false;
+    ++lane.own.spent;
+    ++org.spent;
+    return !waits;
+  }
+
+ private:
+  static uint32_t remaining(const Group& g, uint32_t count) noexcept {
+    if (g.bounds.limit == kUnlimited) return kNoRemaining;
+    return g.bounds.admit_max > count ? g.bounds.admit_max - count : 0;
+  }
+
+  bool refuse(uint8_t i, Verdict verdict, uint32_t reset_seconds, uint32_t throttle_ms) noexcept {
+    Meta& m = burst_.meta[i];
+    m.reply_status = lcp::Status::throttled;
+    m.quota_remaining = 0;
+    m.reset_seconds = reset_seconds;
+    m.throttle_ms = throttle_ms;
+    burst_.decide(i, verdict);
+    return false;
+  }
+
+  static bool is_full(const Group& g) noexcept {
+    return g.counted && g.got.used + g.spent >= g.bounds.admit_max;
+  }
+
+  // Ticks until a full key has room for one more.
+  Tsc until_room(Group& g) noexcept {
+    if (g.room == 0) g.room = w_.room_at(g.key, g.got.step, g.bounds.admit_max - 1);
+    const Tsc room = w_.begin_of(g.room);
+    return room > now_ ? room - now_ : 0;
+  }
+
+  // The key that is full is the one that is exhausted; when both are, the intent's.
+  bool reject(uint8_t i, Group& own, Group& org) noexcept {
+    Tsc wait = 0;
+    if (is_full(org)) wait = until_room(org);
+    if (is_full(own)) wait = std::max(wait, until_room(own));
+    ++(is_full(own) ? own : org).rejected;
+    const uint64_t us = to_us(t_, wait);
+    return refuse(i, Verdict::quota_rejected, ceil_div(us, 1'000'000), ceil_div(us, 1000));
+  }
+
+  // Lists the packet for the wheel; false when it must be refused instead.
+  bool delay(uint8_t i, Lane& lane, uint32_t n) noexcept {
+    Meta& m = burst_.meta[i];
+    const Tsc due = std::max(n != 0 ? now_ + t_.delay_tsc[n] : now_, lane.last_due);
+    const uint64_t wait_us = to_us(t_, due - now_);
+    const uint32_t wait_ms = ceil_div(wait_us, 1000);
+    const uint32_t left = m.quota_remaining;
+    if (unix_us_ + wait_us > m.deadline_us) {
+      refuse(i, Verdict::delay_past_deadline, 0, wait_ms);
+      m.quota_remaining = left + (left != kNoRemaining);
+      return false;
+    }
+    if (s_.wheel.size() + s_.delayed_count >= s_.wheel.capacity()) {
+      refuse(i, Verdict::delay_full, 0, wait_ms);
+      m.quota_remaining = left + (left != kNoRemaining);
+      return false;
+    }
+    m.reply_status = lcp::Status::delayed;
+    m.throttle_ms = wait_ms;
+    lane.last_due = due;
+    lane.due_raised = true;
+    s_.delayed[s_.delayed_count++] = {i, due};
+    return true;
+  }
+
+  const Table& t_;
+  const Windows& w_;
+  State& s_;
+  Burst& burst_;
+  Tsc now_;
+  uint64_t unix_us_;
+};
+
+}  // namespace
+
+State::State(uint32_t delay_packets, Tsc slot_tsc, Tsc horizon_tsc)
+    : wheel(delay_packets, slot_tsc,
+            static_cast<uint32_t>(
+                std::clamp<Tsc>(horizon_tsc / std::max<Tsc>(slot_tsc, 1) + 1, 64, 65536))) {}
+
+void run(const Table& table, Windows& windows, State& state, Burst& burst, Selection& live, Tsc now,
+         uint64_t unix_us) noexcept {
+  state.delayed_count = 0;
+  if (live.count == 0) return;
+  const Tsc time = state.clock.at(now);
+  const Step step = windows.step_at(time);
+  Scratch& scratch = state.scratch;
+  gather(table, windows, scratch, burst, live);
+  reserve(windows, scratch, step);
+  Decider decider(table, windows, state, burst, time, unix_us);
+  uint16_t kept = 0;
+  for (uint16_t k = 0; k < live.count; ++k) {
+    const uint8_t i = live.index[k];
+    Meta& m = burst.meta[i];
+    const bool on = !costs_quota(table, m) || decider.decide(i);
+    live.index[kept] = i;
+    kept += on;
+  }
+  live.count = kept;
+  settle(windows, scratch, step);
+}
+
+void park(State& state, Burst& burst) noexcept {
+  for (uint16_t k = 0; k < state.delayed_count; ++k) {
+    const Delayed& d = state.delayed[k];
+    rte_mbuf* packet = burst.packets[d.position];
+    note_of(packet).meta = burst.meta[d.position];
+    state.wheel.insert(packet, d.due);
+    burst.packets[d.position] = nullptr;
+  }
+  state.delayed_count = 0;
+}
+
+uint32_t release(State& state, Tsc now, Burst& out, Selection& live) noexcept {
+  const Tsc time = state.clock.at(now);
+  rte_mbuf* due[kBurstMax];
+  const uint32_t room = kBurstMax - out.count;
+  const uint32_t n = state.wheel.expire(time, due, room);
+  for (uint32_t k = 0; k < n; ++k) {
+    const uint32_t i = out.count++;
+    out.packets[i] = due[k];
+    out.meta[i] = note_of(due[k]).meta;
+    live.add(i);
+  }
+  // An item leaves with the first slot that begins at its time or later.
+  if (n < room) state.released_until = time & ~(state.wheel.slot_tsc() - 1);
+  return n;
+}
+
+}  // namespace lf::quota

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+// The quota stage: admits, delays or rejects commands by what their organisation, and their
+// organisation and intent together, have used in the last minute; the tighter limit rules.
+// Called by the pipeline after policy, on workers. A burst's packets are gathered by key, each key
+// is reserved with one atomic operation, the packets are decided in order against what was
+// reserved, and what was not used is given back. Retries of commands in flight cost nothing.
+//
+// The delay tier keeps packets in the worker's wheel. run() lists them in State::delayed and takes
+// them out of the selection; park() then moves them into the wheel; release() gives them back when
+// they are due, to go on at the choose stage. In between the pipeline may answer the client.
+// Order within (organisation, intent) is kept: a key's window remembers when its latest delayed
+// command leaves, on whichever worker, and a later command waits until then, whatever its tier.
+#pragma once
+
+#include <rte_mbuf.h>
+
+#include <cstdint>
+
+#include "dataplane/core/burst.hpp"
+#include "dataplane/core/timing_wheel.hpp"
+#include "dataplane/core/types.hpp"
+#include "dataplane/quota/table.hpp"
+#include "dataplane/quota/windows.hpp"
+
+namespace lf::quota {
+
+// A worker's time that never goes back: a TSC that jumps back goes on from where it was.
+class SteadyTsc {
+ public:
+  Tsc at(Tsc now) noexcept {
+    const Tsc t = now + offset_;
+    if (t >= last_) return last_ = t;
+    offset_ += last_ - t;
+    return last_;
+  }
+
+ private:
+  Tsc offset_ = 0, last_ = 0;
+};
+
+struct Delayed {
+  uint8_t position = 0;  // in the burst
+  Tsc due = 0;
+};
+
+// What run() keeps of one key between its passes.
+struct Group {
+  Key key = 0;
+  bool counted = false;  // has a window
+  Bounds bounds;
+  uint32_t want = 0;
+  uint32_t spent = 0;     // of what was granted
+  uint32_t rejected = 0;  // by this key
+  Reservation got;
+  Step room = 0;  // when it has room again; 0: not looked up yet
+};
+
+// The packets of one (organisation, intent) in the burst.
+struct Lane {
+  Group own;          // limit of the intent
+  uint16_t org = 0;   // index into Scratch::orgs
+  bool zero = false;  // a limit of 0 applies
+  Tsc last_due = 0;
+  bool due_raised = false;
+};
+
+struct Scratch {
+  uint16_t lanes_used = 0, orgs_used = 0;
+  Lane lanes[kBurstMax];
+  Group orgs[kBurstMax];
+  uint8_t lane_of[kBurstMax];     // by position in the burst
+  uint8_t places[2 * kBurstMax];  // hash places: 1 + lane
+  uint8_t org_places[2 * kBurstMax];
+};
+
+// Per worker; allocated before the loop.
+struct State {
+  // slot_tsc: how late a delayed packet may leave at most; horizon_tsc: the usual longest delay.
+  State(uint32_t delay_packets, Tsc slot_tsc, Tsc horizon_tsc);
+
+  uint16_t delayed_count = 0;  // of the last run()
+  Delayed delayed[kBurstMax];
+  TimingWheel<rte_mbuf*> wheel;
+  SteadyTsc clock;
+  Tsc released_until = 0;  // everything due up to then has been handed out
+  Scratch scratch;
+};
+
+// Decides the commands in `live`. Refused ones get their verdict, delayed ones go to
+// state.delayed, and both leave `live`. Fills the quota fields of Meta. unix_us: for deadlines.
+void run(const Table& table, Windows& windows, State& state, Burst& burst, Selection& live, Tsc now,
+         uint64_t unix_us) noexcept;
+
+// Moves the packets of state.delayed into the wheel; their places in the burst become null.
+// run() has seen to it that there is room.
+void park(State& state, Burst& burst) noexcept;
+
+// Appends packets that are due to `out`, as far as it has room, and names them in `live`. Call it
+// once a loop with every burst's time; when it fills the burst there may be more.
+// Returns how many were added.
+uint32_t release(State& state, Tsc now, Burst& out, Selection& live) noexcept;
+
+}  // namespace lf::quota

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sliding windows of 60 steps, shared by all workers, lock-free and exact: never more than the
+// bound is admitted in any window, whatever the workers do and wherever one stalls.
+//
+// A key has a counter that only grows, T, and a ring that remembers T as it was when each step
+// began. The window's count is T now less T when its oldest step began; that step counts whole, so
+// the count covers 60 to 61 steps and never less than 60. One word holds {current step, T}, and
+// admitting k commands is one compare-and-swap of it, which also moves the key to a new step: who
+// wins it then writes T of before into the ring for the steps that have begun. Ring entries carry
+// their step. They are facts that never change, so a winner may stall before it writes them: until
+// it does, readers use an older entry (which counts more) or refuse. Time of a key never goes
+// back: whoever comes with an older step counts into the key's current one.
+//
+// Workers call reserve and the like; control opens keys and reads. Memory is taken at creation;
+// a key costs 32 bytes and, once opened, 520 more.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "dataplane/core/types.hpp"
+#include "dataplane/quota/table.hpp"
+
+namespace lf::quota {
+
+using Step = uint32_t;
+inline constexpr uint32_t kWindowSteps = 60;
+inline constexpr uint32_t kRingSteps = 64;
+inline constexpr Step kFirstStep = 2 * kRingSteps;  // steps before it are in every new ring
+
+struct Reservation {
+  Step step = 0;         // that the commands count into
+  uint32_t used = 0;     // admitted in the window before them
+  uint32_t granted = 0;  // at most what was asked for
+};
+
+class Windows {
+ public:
+  struct Options {
+    uint32_t orgs = 1024;   // keys are those of org indices below this
+    uint32_t rings = 8192;  // keys that can be open
+    Tsc step_tsc = 1;       // length of a step: a sixtieth of the window
+    Tsc start = 0;          // any time not later than the first use
+  };
+
+  // Thread: control, before workers start. Null when the memory cannot be had.
+  static std::unique_ptr<Windows> create(const Options& options);
+  ~Windows();
+  Windows(const Windows&) = delete;
+  Windows& operator=(const Windows&) = delete;
+
+  // Gives a key its window, empty. Thread: control, before a Table that limits the key is
+  // published. True when it is open (also when it was before); false when no ring is left.
+  bool open(Key key, Step now) noexcept;
+  // Empties an open window, for an organisation that takes over another's index.
+  void reset(Key key, Step now) noexcept;
+  bool is_open(Key key) const noexcept;
+
+  Step step_at(Tsc now) const noexcept {
+    return now <= start_ ? kFirstStep : kFirstStep + static_cast<Step>((now - start_) / step_tsc_);
+  }
+  // When a step begins.
+  Tsc begin_of(Step step) const noexcept { return start_ + Tsc{step - kFirstStep} * step_tsc_; }
+  Tsc step_tsc() const noexcept { return step_tsc_; }
+
+  void prefetch(Key key) const noexcept { __builtin_prefetch(&heads_[key], 1); }
+
+  // Admits up to `want` commands, as long as the window's count stays within admit_max.
+  Reservation reserve(Key key, Step now, uint32_t want, uint32_t admit_max) noexcept;
+  // Takes back commands of a reservation that were not admitted after all. When another step has
+  // begun since, they stay counted: too many for a minute, never too few.
+  void give_back(Key key, Step step, uint32_t count) noexcept;
+
+  // Commands in the window. Thread: any.
+  uint32_t used(Key key, Step now) const noexcept;
+  // First step after this one in which, with nothing more admitted, the window holds at most
+  // `target` commands. Thread: any.
+  Step room_at(Key key, Step now, uint32_t target) const noexcept;
+
+  // Latest time at which a delayed command of the key leaves: later ones must not overtake it.
+  Tsc last_due(Key key) const noexcept {
+    return heads_[key].last_due.load(std::memory_order_relaxed);
+  }
+  void raise_last_due(Key key, Tsc due) noexcept;
+
+  // Counts rejected commands, and marks the key for control (take_marked) once a step.
+  void note_rejected(Key key, Step now, uint32_t count) noexcept;
+  uint64_t rejected(Key key) const noexcept;
+  // Calls f(Key) for every key that has rejected commands since it was last taken. Thread: control.
+  template <typename F>
+  void take_marked(F&& f) {
+    const uint32_t words = (rings_used_ + 63) / 64;
+    for (uint32_t w = 0; w < words; ++w) {
+      if (marked_[w].load(std::memory_order_relaxed) == 0) continue;
+      uint64_t bits = marked_[w].exchange(0, std::memory_order_acquire);
+      for (; bits != 0; bits &= bits - 1)
+        f(key_of_ring_[w * 64 + static_cast<uint32_t>(__builtin_ctzll(bits))]);
+    }
+  }
+
+  uint32_t keys() const noexcept { return keys_; }
+  uint32_t open_keys() const noexcept { return rings_used_; }
+  uint32_t rings() const noexcept { return rings_; }
+  // Address space reserved; resident is what open keys need (512 + 8 + 32 + 4 bytes each).
+  uint64_t bytes_reserved() const noexcept;
+
+ private:
+  static constexpr uint32_t kNoRing = 0xffffffff;
+
+  // Half a cache line: all that a burst touches of a key unless a step begins.
+  struct Head {
+    std::atomic<uint64_t> count;  // {step, T}
+    std::atomic<uint64_t> base;   // {step, T when the window of that step began}: a cache
+    std::atomic<Tsc> last_due;
+    std::atomic<uint32_t> ring;       // 1 + index; 0: not open
+    std::atomic<Step> rejected_step;  // last step that note_rejected marked
+  };
+  static_assert(sizeof(Head) == 32);
+  struct alignas(kCacheLine) Ring {
+    std::atomic<uint64_t> begin[kRingSteps];  // {step, T when it began}, by step % kRingSteps
+  };
+
+  Windows() = default;
+  static std::optional<uint32_t> total_at(const Ring& ring, Step step) noexcept;
+  std::optional<uint32_t> base_of(const Head& h, Step from, uint32_t total,
+                                  Step step) const noexcept;
+  void begin_steps(Head& h, Step from, Step to, uint32_t total) noexcept;
+
+  Head* heads_ = nullptr;
+  Ring* ring_memory_ = nullptr;
+  std::atomic<uint64_t>* rejected_ = nullptr;  // by ring
+  std::atomic<uint64_t>* marked_ = nullptr;    // one bit a ring
+  Key* key_of_ring_ = nullptr;
+  uint32_t keys_ = 0, rings_ = 0, rings_used_ = 0;
+  Tsc start_ = 0, step_tsc_ = 1;
+};
+
+}  // namespace lf::quota
