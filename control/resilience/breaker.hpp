@@ -83,6 +83,7 @@ class Breaker {
 
   BreakerState state() const { return state_; }
   uint16_t epoch() const { return epoch_; }
+  uint32_t trials() const { return trials_; }  // of this half-open; else 0
   uint32_t trials_left() const;
   uint64_t openings() const { return openings_; }
   BreakerCause last_cause() const { return last_cause_; }
