@@ -8,7 +8,6 @@
 #include <cmath>
 #include <cstdio>
 #include <ctime>
-#include <numeric>
 
 namespace lf::config {
 namespace {
@@ -233,39 +232,6 @@ std::string format_rate(int64_t per_minute) {
 
 std::string format_prefix(const Prefix& prefix) {
   return fmt::format("{}/{}", format_address(prefix.address), prefix.length);
-}
-
-// Levenshtein distance, one row at a time.
-static size_t distance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), size_t{0});
-  for (size_t i = 0; i < a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i + 1;
-    for (size_t j = 0; j < b.size(); ++j) {
-      const size_t replaced = diagonal + (a[i] != b[j]);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({replaced, row[j] + 1, row[j + 1] + 1});
-    }
-  }
-  return row[b.size()];
-}
-
-std::string did_you_mean(std::string_view word, const std::vector<std::string>& known) {
-  constexpr size_t kLongest = 64;
-  std::string best;
-  if (word.size() > kLongest) return best;
-  size_t least = std::max<size_t>(2, word.size() / 3) + 1;
-  for (const std::string& candidate : known) {
-    const bool extends = word.starts_with(candidate) || candidate.starts_with(word);
-    const size_t d =
-        extends && std::min(word.size(), candidate.size()) >= 3 ? 1 : distance(word, candidate);
-    if (d < least && d < word.size()) {
-      least = d;
-      best = candidate;
-    }
-  }
-  return best;
 }
 
 }  // namespace lf::config

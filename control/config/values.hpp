@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "control/base/address.hpp"
+#include "control/base/suggest.hpp"
 #include "control/config/config.hpp"
 
 namespace lf::config {
@@ -41,8 +42,5 @@ std::string format_duration_us(uint64_t us);
 std::string format_size(uint64_t bytes);
 std::string format_rate(int64_t per_minute);
 std::string format_prefix(const Prefix& prefix);
-
-// The known word that was probably meant, or nothing.
-std::string did_you_mean(std::string_view word, const std::vector<std::string>& known);
 
 }  // namespace lf::config
