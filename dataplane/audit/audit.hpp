@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// Records a worker's decisions. admit() runs behind policy and refuses packets that could not be
+// recorded, when the configuration says so; append() runs when every verdict of the burst is known
+// and before anything is sent or freed. A full ring costs records, never a silent loss: what is
+// lost is counted, and a gap record with the missing sequence numbers follows as soon as there is
+// room. Worker thread.
+#pragma once
+
+#include "dataplane/audit/ring.hpp"
+#include "dataplane/core/burst.hpp"
+#include "dataplane/core/worker_stats.hpp"
+
+namespace lf::audit {
+
+struct State {
+  Ring* ring = nullptr;  // null: nothing is recorded
+  uint8_t worker = 0;
+  bool drop_on_overflow = false;
+  uint64_t head = 0;      // next place to write
+  uint64_t taken = 0;     // what the reader had taken when last looked
+  uint64_t sequence = 0;  // of the next decision
+  bool gap_open = false;  // gap.first..sequence-1 were lost
+  GapInfo gap;
+  Counter recorded, lost;
+};
+
+// With drop_on_overflow: decides audit_full for all of `live` when the ring has no room for
+// `to_record` records, the number of packets of this burst that append() will be given.
+void admit(State& state, Burst& burst, Selection& live, uint32_t to_record) noexcept;
+
+// Writes one record for each packet of `packets` that carries LCP.
+void append(State& state, const Burst& burst, const Selection& packets, uint64_t now_us) noexcept;
+
+}  // namespace lf::audit

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+// The worker's side of the audit: records, overflow, gaps, refusal when recording is a must.
+#include "dataplane/audit/audit.hpp"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <vector>
+
+namespace lf::audit {
+namespace {
+
+struct Worker {
+  Ring ring{8};
+  State state;
+  std::unique_ptr<Burst> burst = std::make_unique<Burst>();
+  lcp::Header header{};
+  uint32_t command = 0;
+
+  Worker() {
+    state.ring = &ring;
+    state.worker = 3;
+  }
+  Selection packets(uint32_t count) {
+    Selection all;
+    for (uint32_t i = 0; i < count; ++i) {
+      burst->meta[i] = Meta{};
+      burst->meta[i].lcp = &header;
+      burst->meta[i].outcome = PolicyOutcome::allow;
+      burst->meta[i].target_id = command++;
+      all.add(i);
+    }
+    burst->count = static_cast<uint16_t>(count);
+    return all;
+  }
+  void append(uint32_t count, uint64_t now_us = 1000) {
+    audit::append(state, *burst, packets(count), now_us);
+  }
+  std::vector<Record> take(uint32_t at_most = 100) {
+    std::vector<Record> out;
+    uint64_t tail = ring.tail();
+    for (; tail < ring.published() && out.size() < at_most; ++tail) out.push_back(ring.at(tail));
+    ring.done(tail);
+    return out;
+  }
+};
+
+TEST(AuditStage, RecordHoldsWhatDecided) {
+  Worker w;
+  Selection one = w.packets(1);
+  Meta& m = w.burst->meta[0];
+  w.header.trace_id[0] = 0xaa;
+  w.header.command_id[15] = 0xbb;
+  m.org = 4;
+  m.org_id = 70;
+  m.operator_id = 71;
+  m.target_id = 72;
+  m.policy_version = 9;
+  m.role_bits = 5;
+  m.pattern_bits = 6;
+  m.rule = 7;
+  m.risk_centi = 6500;
+  m.target_group = 8;
+  m.node = 11;
+  m.intent = 5;
+  m.severity = 2;
+  m.clearance = 4;
+  m.mfa_level = 2;
+  m.authenticated = m.comms_degraded = true;
+  m.outcome = PolicyOutcome::hold;
+  m.verdict = Verdict::held;
+  audit::append(w.state, *w.burst, one, 123'456);
+  const Record r = w.take().at(0);
+  EXPECT_EQ(r.kind, RecordKind::decision);
+  EXPECT_EQ(r.worker, 3);
+  EXPECT_EQ(r.time_us, 123'456u);
+  EXPECT_EQ(r.trace_id[0], 0xaa);
+  EXPECT_EQ(r.command_id[15], 0xbb);
+  EXPECT_EQ(r.org_id, 70u);
+  EXPECT_EQ(r.operator_id, 71u);
+  EXPECT_EQ(r.target_id, 72u);
+  EXPECT_EQ(r.policy_version, 9u);
+  EXPECT_EQ(r.role_bits, 5u);
+  EXPECT_EQ(r.pattern_bits, 6u);
+  EXPECT_EQ(r.rule, 7);
+  EXPECT_EQ(r.risk_centi, 6500);
+  EXPECT_EQ(r.group, 8);
+  EXPECT_EQ(r.node, 11);
+  EXPECT_EQ(r.intent, 5);
+  EXPECT_EQ(r.severity, 2);
+  EXPECT_EQ(r.clearance_mfa, 4 | 2 << 4);
+  EXPECT_EQ(r.outcome, static_cast<uint8_t>(PolicyOutcome::hold));
+  EXPECT_EQ(r.verdict, static_cast<uint8_t>(Verdict::held));
+  EXPECT_EQ(r.flags, Record::kAuthenticated | Record::kCommsDegraded | Record::kEvaluated |
+                         Record::kOrgKnown);
+}
+
+TEST(AuditStage, OverflowBecomesAGapWithItsNumbers) {
+  Worker w;           // 7 places and one for the gap record
+  w.append(5, 1000);  // 0..4
+  w.append(4, 2000);  // 5, 6 fit; 7, 8 don't
+  w.append(2, 3000);  // 9, 10 don't
+  EXPECT_EQ(w.state.lost.read(), 4u);
+  EXPECT_EQ(w.take().size(), 7u);
+  w.append(1, 4000);  // 11, behind the gap
+  const auto records = w.take();
+  ASSERT_EQ(records.size(), 2u);
+  ASSERT_EQ(records[0].kind, RecordKind::gap);
+  const GapInfo gap = gap_of(records[0]);
+  EXPECT_EQ(gap.first, 7u);
+  EXPECT_EQ(gap.last, 10u);
+  EXPECT_EQ(gap.time_us, 2000u);
+  EXPECT_EQ(gap.end_time_us, 3000u);
+  EXPECT_EQ(gap.by_outcome[static_cast<uint32_t>(PolicyOutcome::allow)], 4u);
+  EXPECT_EQ(records[1].target_id, 11u);
+  EXPECT_EQ(w.state.sequence, 12u);
+}
+
+TEST(AuditStage, EveryDecisionIsARecordOrInAGap) {
+  Worker w;
+  uint64_t next = 0;
+  uint32_t seed = 7;
+  for (int round = 0; round < 2000; ++round) {
+    seed = seed * 1664525 + 1013904223;
+    w.append(1 + (seed >> 24) % 6);
+    for (const Record& r : w.take((seed >> 16) % 5)) {
+      if (r.kind == RecordKind::gap) {
+        ASSERT_EQ(gap_of(r).first, next);
+        next = gap_of(r).last + 1;
+      } else {
+        ASSERT_EQ(r.target_id, next);
+        ++next;
+      }
+    }
+  }
+  EXPECT_GT(w.state.lost.read(), 100u);
+  EXPECT_GT(w.state.recorded.read(), 100u);
+  EXPECT_EQ(w.state.sequence, w.state.lost.read() + w.state.recorded.read());
+}
+
+TEST(AuditStage, WhenRecordingIsAMustABurstThatDoesNotFitIsRefused) {
+  Worker w;
+  w.state.drop_on_overflow = true;
+  Selection live = w.packets(5);
+  admit(w.state, *w.burst, live, 5);
+  EXPECT_EQ(live.count, 5);
+  audit::append(w.state, *w.burst, live, 1);
+  live = w.packets(5);
+  admit(w.state, *w.burst, live, 5);
+  EXPECT_EQ(live.count, 0);
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(w.burst->meta[i].verdict, Verdict::audit_full);
+}
+
+TEST(AuditStage, CountLossLetsPacketsPass) {
+  Worker w;
+  for (int n = 0; n < 4; ++n) {
+    Selection live = w.packets(5);
+    admit(w.state, *w.burst, live, 5);
+    EXPECT_EQ(live.count, 5);
+    audit::append(w.state, *w.burst, live, 1);
+  }
+  EXPECT_GT(w.state.lost.read(), 0u);
+}
+
+TEST(AuditStage, SwitchedOffItDoesNothing) {
+  Worker w;
+  w.ring.set_enabled(false);
+  w.append(5);
+  EXPECT_EQ(w.ring.published(), 0u);
+  EXPECT_EQ(w.state.sequence, 0u);
+}
+
+}  // namespace
+}  // namespace lf::audit
