@@ -55,12 +55,6 @@ PhaseStep step(PhaseState s, const PhaseSignals& in, const config::Health& setti
   const std::optional<Cause> held =
       low && !s.held_in ? std::optional(Cause::limit_reached) : std::nullopt;
   s.held_in = low;
-  if (in.came_back) {
-    PhaseState fresh = warm_up(s.stepped);
-    fresh.retries = s.retries;
-    fresh.held_in = s.held_in;
-    return {fresh, held};  // why it came back the caller knows
-  }
   if (held) return {s, held};
   if (s.phase != Phase::warming || !in.in_service) return {s, {}};
   if (!in.health || *in.health >= settings.ramp_hold_below) s.ramp_ns += passed;
@@ -74,6 +68,14 @@ PhaseState warm_up(MonoNs now) {
   PhaseState s;
   s.phase = Phase::warming;
   s.stepped = now;
+  return s;
+}
+
+PhaseState come_back(const PhaseState& state, MonoNs now) {
+  if (state.phase == Phase::ejected) return state;
+  PhaseState s = warm_up(now);
+  s.retries = state.retries;
+  s.held_in = state.held_in;
   return s;
 }
 

@@ -55,7 +55,6 @@ struct PhaseState {
 struct PhaseSignals {
   std::optional<double> health;  // nothing: not measured yet, counts as well
   bool in_service = true;        // neither draining nor behind a breaker that is not closed
-  bool came_back = false;        // has become so since the last step
   bool may_eject = true;         // max_ejected allows one more
   bool blind = false;            // gets no samples while it gets no commands: no probes
   double random = 0;             // [0, 1), for the jitter of re-admission
@@ -71,6 +70,8 @@ PhaseStep step(PhaseState state, const PhaseSignals& signals, const config::Heal
 
 // A node that starts over at 10 %.
 PhaseState warm_up(MonoNs now);
+// After draining or an open breaker: warms up, unless its health keeps it out anyway.
+PhaseState come_back(const PhaseState& state, MonoNs now);
 
 // 0.1 * 10^(t/T): 10 % at the start, 100 % from the end on. T <= 0: no warm-up.
 double ramp(MonoNs t, MonoNs warmup);

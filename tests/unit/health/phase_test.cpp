@@ -141,10 +141,11 @@ TEST(Phase, RampRunsOnlyInService) {
 
 TEST(Phase, ComingBackWarmsUpUnlessEjected) {
   Walker w;
-  w.step({.health = 1.0, .came_back = true});
+  w.step(1.0);
+  w.state = come_back(w.state, w.now);
   EXPECT_EQ(w.state.phase, Phase::warming);
   w.step(0.1);
-  w.step({.health = 0.1, .came_back = true});
+  w.state = come_back(w.state, w.now);
   EXPECT_EQ(w.state.phase, Phase::ejected);
 }
 
@@ -158,8 +159,7 @@ TEST(Phase, LimitKeepsANodeInAndSaysSoOnce) {
   EXPECT_EQ(w.cause, std::nullopt);
   w.step({.health = 0.4, .may_eject = false});
   EXPECT_FALSE(w.state.held_in);
-  w.step({.health = 0.1, .came_back = true, .may_eject = false});
-  EXPECT_EQ(w.state.phase, Phase::warming);
+  w.step({.health = 0.1, .may_eject = false});
   EXPECT_EQ(w.cause, Cause::limit_reached);
   w.step({.health = 0.1, .may_eject = true});
   EXPECT_EQ(w.state.phase, Phase::ejected);
@@ -213,7 +213,8 @@ TEST(Phase, AnySequenceKeepsTheRules) {
     for (const auto& [bits, wait] : steps) {
       PhaseSignals in;
       if (bits & 1) in.health = (bits >> 1) % 16 / 15.0;
-      in.came_back = (bits & 0x30) == 0x30;
+      const bool came_back = (bits & 0x30) == 0x30;
+      if (came_back) s = come_back(s, now);
       in.may_eject = (bits & 0xc0) != 0xc0;
       in.random = 0.5;
       now += wait * 1'000'000;
@@ -225,7 +226,7 @@ TEST(Phase, AnySequenceKeepsTheRules) {
       if (low && in.may_eject) RC_ASSERT(s.phase == Phase::ejected);
       if (before.phase == Phase::ejected && s.phase != Phase::ejected)
         RC_ASSERT(in.health && *in.health >= settings.readmit_at && s.phase == Phase::warming);
-      if (before.phase == Phase::warming && s.phase == Phase::warming && !in.came_back)
+      if (before.phase == Phase::warming && s.phase == Phase::warming && !came_back)
         RC_ASSERT(s.ramp_ns >= before.ramp_ns);
       if (s.phase == Phase::active) RC_ASSERT(before.phase != Phase::ejected && r == 1.0);
     }
