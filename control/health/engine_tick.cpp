@@ -192,7 +192,7 @@ void HealthEngine::step_nodes(ServiceRecord& s, Now now) {
     if (was_out != is_out(n)) out += was_out ? -1 : 1;
     n.ramp =
         n.in_service ? ramp(n.phase, settings) : ramp(0, MonoNs{settings.warmup_s} * 1000 * kMs);
-    n.score = current_score(n, now.mono);
+    n.score = score_node(current_route_node(n, now.mono));
   }
   s.panic = settings.panic && out > out_max(s);
 }

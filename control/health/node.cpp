@@ -3,8 +3,6 @@
 
 #include <algorithm>
 
-#include "control/health/score.hpp"
-
 namespace lf::health {
 namespace {
 
@@ -102,8 +100,9 @@ void take_sample(NodeRecord& node, const config::Service& service, const NodeCou
   find_lost(node, timeout_ns + MonoNs{service.health.interval_ms} * kMs, now);
 }
 
-double current_score(const NodeRecord& node, MonoNs now) {
+RouteNode current_route_node(const NodeRecord& node, MonoNs now) {
   RouteNode r;
+  r.name = node.settings.name;
   const bool reported = node.has_fresh_report(now);
   const bool measured = node.latency.ms() && now - node.latency.measured_at() <= kFreshNs;
   if (reported) {
@@ -115,7 +114,7 @@ double current_score(const NodeRecord& node, MonoNs now) {
   if (measured || (!reported && node.latency.ms())) r.latency_ms = *node.latency.ms();
   if (const auto health = node.window.health())
     r.health = NodeHealth{*health, node.window.trend(now)};
-  return score_node(r);
+  return r;
 }
 
 }  // namespace lf::health

@@ -15,6 +15,7 @@
 #include "control/health/node_counts.hpp"
 #include "control/health/phase.hpp"
 #include "control/health/report.hpp"
+#include "control/health/score.hpp"
 #include "control/health/telemetry.hpp"
 #include "dataplane/forward/node_live.hpp"
 
@@ -100,7 +101,7 @@ void remember(NodeRecord& node, Cause cause, Now now);  // updates `shown`, adds
 // sample into the window; latency, staleness and what was lost.
 void take_sample(NodeRecord& node, const config::Service& service, const NodeCounts& counts,
                  MonoNs now);
-// score_node over what is known about the node now.
-double current_score(const NodeRecord& node, MonoNs now);
+// The node as score_node sees it now.
+RouteNode current_route_node(const NodeRecord& node, MonoNs now);
 
 }  // namespace lf::health

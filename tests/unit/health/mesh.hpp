@@ -94,11 +94,15 @@ struct Mesh {
   void probe(const std::string& name, bool ok) {
     engine.probe_result(slot(name), ok, 0.2, now.mono);
   }
-  // Ticks for a while, every node's share of `per_tick` commands answered well.
+  // Ticks for a while, every node's share of `per_tick` commands answered well; who gets none
+  // answers probes.
   void run_well(int ticks, double per_tick = 300) {
     for (int i = 0; i < ticks; ++i) {
-      for (const auto& n : service().nodes)
-        answer(n.name, static_cast<uint64_t>(share(n.name) * per_tick + 0.5));
+      for (const auto& n : service().nodes) {
+        const auto commands = static_cast<uint64_t>(share(n.name) * per_tick + 0.5);
+        answer(n.name, commands);
+        if (commands == 0) probe(n.name, true);
+      }
       tick();
     }
   }
