@@ -100,6 +100,12 @@ class Windows {
     }
   }
 
+  // Calls f(Key) for every open key. Thread: control.
+  template <typename F>
+  void for_each_open(F&& f) const {
+    for (uint32_t r = 0; r < rings_used_; ++r) f(key_of_ring_[r]);
+  }
+
   uint32_t keys() const noexcept { return keys_; }
   uint32_t open_keys() const noexcept { return rings_used_; }
   uint32_t rings() const noexcept { return rings_; }

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/quota/quotas.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "control/quota/limits.hpp"
+#include "dataplane/core/backoff.hpp"
+
+namespace lf::quota {
+namespace {
+
+constexpr uint32_t kCountedUnlimited = 1u << 17;  // keys without a limit that are counted, at most
+constexpr uint32_t kSpareRings = 1u << 18;        // for limits that are set or loaded later
+constexpr uint32_t kWindowSeconds = 60;
+
+}  // namespace
+
+Result<std::unique_ptr<Quotas>> Quotas::create(const config::Config& config,
+                                               const forward::Slots& slots, uint32_t workers,
+                                               uint64_t tsc_hz, Tsc now) {
+  std::unique_ptr<Quotas> q(new Quotas(workers, tsc_hz));
+  const uint64_t rings = 2 * count_limited(config) + kSpareRings;
+  q->windows_ = Windows::create(
+      {.orgs = kOrgsMax,
+       .rings = static_cast<uint32_t>(std::min<uint64_t>(rings, uint64_t{kOrgsMax} * kKeysPerOrg)),
+       .step_tsc = tsc_hz * kWindowSeconds / kWindowSteps,
+       .start = now});
+  if (!q->windows_) return fail(ErrorCode::unavailable, "no memory for {} quota windows", rings);
+  if (auto r = q->configure(config, slots, now); !r) return tl::unexpected(r.error());
+  return q;
+}
+
+Result<void> Quotas::configure(const config::Config& config, const forward::Slots& slots, Tsc now) {
+  Table configured = table_of(config, slots, workers_, tsc_hz_);
+  Table current = configured;
+  if (auto r = take_over(config, slots, now); !r) return r;
+  apply_set_limits(current);
+  if (auto r = open_windows(current, now); !r) return r;
+  configured_ = std::move(configured);
+  current_ = std::move(current);
+  table_.reset();
+  return {};
+}
+
+// Follows the numbers of organisations and intents. Windows and run-time limits of a number that
+// has a new owner are emptied: the owner is another one.
+Result<void> Quotas::take_over(const config::Config& config, const forward::Slots& slots, Tsc now) {
+  std::vector<Org> orgs(slots.organisations.used());
+  std::unordered_map<std::string, OrgIndex> by_name;
+  std::unordered_map<uint32_t, OrgIndex> by_id;
+  for (const config::Organisation& o : config.organisations) {
+    const auto place = slots.organisations.find(std::to_string(o.id));
+    if (!place) return fail(ErrorCode::internal, "organisation {} has no number", o.name);
+    orgs[place->index] = {o.name, o.id, place->epoch, true};
+    by_name[o.name] = by_id[o.id] = place->index;
+  }
+  std::vector<Intent> intents(kIntentsMax);
+  intents[kOtherIntent].name = kOtherIntentName;
+  for (const config::Intent& i : config.intents) {
+    const auto place = slots.intents.find(i.name);
+    if (!place) return fail(ErrorCode::internal, "intent {} has no number", i.name);
+    intents[place->index + 1] = {i.name, i.code, place->epoch};
+  }
+  const Step step = windows_->step_at(now);
+  const auto renew = [&](Key key) {
+    windows_->reset(key, step);
+    set_.erase(key);
+  };
+  for (OrgIndex o = 0; o < orgs.size(); ++o) {
+    const uint32_t last_epoch = o < orgs_.size() ? orgs_[o].epoch : 0;
+    if (!orgs[o].in_use) orgs[o].epoch = last_epoch;
+    const bool new_owner = last_epoch != 0 && orgs[o].epoch != last_epoch;
+    if (new_owner) renew(org_key(o));
+    for (IntentIndex i = 0; i < kIntentsMax; ++i) {
+      const bool new_intent = i < intents_.size() && intents_[i].epoch != 0 &&
+                              intents[i].epoch != 0 && intents_[i].epoch != intents[i].epoch;
+      if (new_owner || new_intent) renew(intent_key(o, i));
+    }
+  }
+  orgs_ = std::move(orgs);
+  intents_ = std::move(intents);
+  org_by_name_ = std::move(by_name);
+  org_by_id_ = std::move(by_id);
+  return {};
+}
+
+Limit& Quotas::place(Table& table, Key key) const {
+  return is_org_key(key) ? table.org_limits[org_of(key)]
+                         : table.intent_limits[org_of(key)].by_intent[intent_of(key)];
+}
+
+Limit Quotas::limit_at(const Table& table, Key key) const {
+  if (org_of(key) >= table.org_limits.size()) return kUncounted;
+  return place(const_cast<Table&>(table), key);
+}
+
+void Quotas::apply_set_limits(Table& table) const {
+  for (const auto& [key, limit] : set_)
+    if (org_of(key) < table.org_limits.size()) place(table, key) = limit;
+}
+
+// Every key with a limit gets its window; those without one are counted too, while there is room:
+// then a limit that is set later finds what was used before.
+Result<void> Quotas::open_windows(Table& table, Tsc now) {
+  const Step step = windows_->step_at(now);
+  const auto each = [&](auto&& visit) {
+    for (OrgIndex o = 0; o < orgs_.size(); ++o) {
+      if (!orgs_[o].in_use) continue;
+      visit(org_key(o));
+      for (IntentIndex i = 0; i < intents_.size(); ++i)
+        if (!intents_[i].name.empty()) visit(intent_key(o, i));
+    }
+  };
+  uint32_t missing = 0;
+  each([&](Key key) {
+    if ((place(table, key) & ~kHard) < kUnlimited) missing += !windows_->open(key, step);
+  });
+  if (missing > 0)
+    return fail(ErrorCode::unavailable,
+                "{} quotas have no window: {} are in use; restart to get more", missing,
+                windows_->open_keys());
+  each([&](Key key) {
+    Limit& limit = place(table, key);
+    if ((limit & ~kHard) < kUnlimited) return;
+    const bool room = windows_->open_keys() < kCountedUnlimited;
+    limit = windows_->is_open(key) || (room && windows_->open(key, step)) ? kUnlimited : kUncounted;
+  });
+  return {};
+}
+
+Result<void> Quotas::set(Key key, std::optional<config::Quota> quota, Tsc now) {
+  if (org_of(key) >= orgs_.size() || !orgs_[org_of(key)].in_use)
+    return fail(ErrorCode::not_found, "no such organisation");
+  Limit limit = quota ? limit_of(*quota) : limit_at(configured_, key);
+  const bool limited = (limit & ~kHard) < kUnlimited;
+  if (limited && !windows_->open(key, windows_->step_at(now)))
+    return fail(ErrorCode::unavailable, "no window is left: {} are in use", windows_->open_keys());
+  if (!limited) limit = windows_->is_open(key) ? kUnlimited : kUncounted;
+  if (quota)
+    set_[key] = limit;
+  else
+    set_.erase(key);
+  if (place(current_, key) == limit) return {};
+  place(current_, key) = limit;
+  table_.reset();
+  return {};
+}
+
+std::shared_ptr<const Table> Quotas::table() {
+  if (!table_) table_ = std::make_shared<const Table>(current_);
+  return table_;
+}
+
+KeyStatus Quotas::key_status(Key key, Tsc now) const {
+  KeyStatus s;
+  const Limit limit = limit_at(current_, key);
+  s.counted = windows_->is_open(key);
+  const Step step = windows_->step_at(now);
+  s.used = windows_->used(key, step);
+  s.rejected = windows_->rejected(key);
+  if ((limit & ~kHard) >= kUnlimited) return s;
+  const Bounds b = bounds_of(current_, limit);
+  s.limit = b.limit;
+  s.hard = (limit & kHard) != 0;
+  s.utilization_percent =
+      b.limit == 0 ? 100.0 : std::round(1e6 * s.used / static_cast<double>(b.limit)) / 1e4;
+  s.remaining = b.admit_max > s.used ? b.admit_max - s.used : 0;
+  if (b.admit_max == 0) {
+    s.tier = Tier::reject;
+    s.reset_seconds = kWindowSeconds;
+    s.throttle_ms = kWindowSeconds * 1000;
+  } else if (s.used >= b.admit_max) {
+    s.tier = Tier::reject;
+    const Tsc room = windows_->begin_of(windows_->room_at(key, step, b.admit_max - 1));
+    const Tsc wait = room > now ? room - now : 0;
+    const auto ceil_of = [&](uint64_t per_second) {
+      return static_cast<uint32_t>((Int128{wait} * per_second + tsc_hz_ - 1) / tsc_hz_);
+    };
+    s.reset_seconds = ceil_of(1);
+    s.throttle_ms = ceil_of(1000);
+  } else if (const uint32_t n = delay_step(current_, b, s.used + 1); n > 0) {
+    s.tier = Tier::delay;
+    s.throttle_ms =
+        static_cast<uint32_t>((Int128{current_.delay_tsc[n]} * 1000 + tsc_hz_ - 1) / tsc_hz_);
+  }
+  return s;
+}
+
+std::optional<OrgIndex> Quotas::find_org(std::string_view name) const {
+  const auto it = org_by_name_.find(std::string(name));
+  if (it == org_by_name_.end()) return std::nullopt;
+  return it->second;
+}
+
+std::optional<OrgIndex> Quotas::find_org(uint32_t id) const {
+  const auto it = org_by_id_.find(id);
+  if (it == org_by_id_.end()) return std::nullopt;
+  return it->second;
+}
+
+std::optional<IntentIndex> Quotas::find_intent(std::string_view name) const {
+  for (size_t i = 0; i < intents_.size(); ++i)
+    if (!name.empty() && intents_[i].name == name) return static_cast<IntentIndex>(i);
+  return std::nullopt;
+}
+
+IntentIndex Quotas::find_intent(uint8_t code) const {
+  for (size_t i = 1; i < intents_.size(); ++i)
+    if (!intents_[i].name.empty() && intents_[i].code == code) return static_cast<IntentIndex>(i);
+  return kOtherIntent;
+}
+
+std::string Quotas::org_name(OrgIndex org) const {
+  return org < orgs_.size() ? orgs_[org].name : std::string();
+}
+
+std::string Quotas::intent_name(IntentIndex intent) const {
+  return intent < intents_.size() ? intents_[intent].name : std::string();
+}
+
+const char* name_of(Tier tier) {
+  return tier == Tier::allow ? "allow" : tier == Tier::delay ? "delay" : "reject";
+}
+
+Status quota_status(const Quotas& quotas, OrgIndex org, IntentIndex intent, Tsc now) {
+  Status s;
+  s.intent = quotas.key_status(intent_key(org, intent), now);
+  s.org = quotas.key_status(org_key(org), now);
+  const auto tightness = [](const KeyStatus& k) {
+    return std::pair(k.limit >= 0 ? static_cast<int>(k.tier) : -1, k.utilization_percent);
+  };
+  const bool org_rules = tightness(s.org) > tightness(s.intent);
+  const KeyStatus& other = org_rules ? s.intent : s.org;
+  s.rules = org_rules ? s.org : s.intent;
+  if (other.remaining)
+    s.rules.remaining = std::min(s.rules.remaining.value_or(*other.remaining), *other.remaining);
+  s.rules.reset_seconds = std::max(s.rules.reset_seconds, other.reset_seconds);
+  s.rules.throttle_ms = std::max(s.rules.throttle_ms, other.throttle_ms);
+  return s;
+}
+
+std::vector<TopKey> top_keys(const Quotas& quotas, Rank rank, size_t count, Tsc now) {
+  std::vector<std::pair<double, Key>> ranked;
+  const Step step = quotas.windows().step_at(now);
+  quotas.windows().for_each_open([&](Key key) {
+    double value = 0;
+    if (rank == Rank::used) value = quotas.windows().used(key, step);
+    if (rank == Rank::rejected) value = static_cast<double>(quotas.windows().rejected(key));
+    if (rank == Rank::utilization) value = quotas.key_status(key, now).utilization_percent;
+    if (value > 0) ranked.emplace_back(value, key);
+  });
+  const auto higher = [](const auto& a, const auto& b) {
+    return a.first != b.first ? a.first > b.first : a.second < b.second;
+  };
+  count = std::min(count, ranked.size());
+  std::partial_sort(ranked.begin(), ranked.begin() + static_cast<std::ptrdiff_t>(count),
+                    ranked.end(), higher);
+  std::vector<TopKey> top;
+  for (size_t i = 0; i < count; ++i)
+    top.push_back({ranked[i].second, quotas.key_status(ranked[i].second, now)});
+  return top;
+}
+
+}  // namespace lf::quota
