@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+// The flight of a command that was sent to a node: whom the reply goes to, who owes it, since when.
+// One per slot of the ledger, 64 bytes. Written by the worker that sends, read by whichever worker
+// gets the reply; slot states say who may write, and readers check the slot again afterwards, so
+// the words are relaxed atomics and no lock.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "dataplane/core/types.hpp"
+#include "dataplane/rewrite/client.hpp"
+
+namespace lf::ledger {
+
+inline constexpr uint32_t kNoReplaySlot = 0xffffffff;
+
+inline constexpr uint8_t kFlightReplayable = 0x01;   // its intent is marked so
+inline constexpr uint8_t kFlightFromControl = 0x02;  // no client on the wire: reply goes to control
+
+struct Flight {
+  rewrite::Client client;
+  Tsc sent = 0;                          // to a multiple of 256 ticks
+  uint32_t replay_slot = kNoReplaySlot;  // place of the kept packet, for whoever keeps packets
+  ServiceIndex service = kNoService;
+  NodeSlot node = kNoNode;     // to which it was last sent
+  uint16_t breaker_epoch = 0;  // of the node, when it was chosen
+  uint8_t attempt = 0;         // of the transmission
+  uint8_t flags = 0;
+};
+
+// Tells one transmission of a command from the next: its time, in 256 ticks, cut to 32 bits.
+constexpr uint32_t stamp_of(Tsc sent) noexcept {
+  return static_cast<uint32_t>(sent >> 8);
+}
+
+struct alignas(kCacheLine) FlightRecord {
+  std::atomic<uint64_t> word[8]{};
+
+  void store(const Flight& f) noexcept {
+    uint64_t w[8] = {};
+    std::memcpy(w, &f.client, kClientBytes);
+    w[5] |= uint64_t{f.service} << 48;
+    w[6] = uint64_t{f.node} | uint64_t{f.breaker_epoch} << 16 | uint64_t{f.attempt} << 32 |
+           uint64_t{f.flags} << 40 | (f.sent >> 40 & 0xffff) << 48;
+    w[7] = stamp_of(f.sent) | uint64_t{f.replay_slot} << 32;
+    for (int i = 0; i < 8; ++i) word[i].store(w[i], std::memory_order_relaxed);
+  }
+
+  Flight load() const noexcept {
+    uint64_t w[8];
+    for (int i = 0; i < 8; ++i) w[i] = word[i].load(std::memory_order_acquire);
+    Flight f;
+    std::memcpy(static_cast<void*>(&f.client), w, kClientBytes);
+    f.service = static_cast<ServiceIndex>(w[5] >> 48);
+    f.node = static_cast<NodeSlot>(w[6]);
+    f.breaker_epoch = static_cast<uint16_t>(w[6] >> 16);
+    f.attempt = static_cast<uint8_t>(w[6] >> 32);
+    f.flags = static_cast<uint8_t>(w[6] >> 40);
+    f.sent = (w[6] >> 48) << 40 | (w[7] & 0xffffffff) << 8;
+    f.replay_slot = static_cast<uint32_t>(w[7] >> 32);
+    return f;
+  }
+
+  NodeSlot node() const noexcept {
+    return static_cast<NodeSlot>(word[6].load(std::memory_order_relaxed));
+  }
+  uint32_t stamp() const noexcept {
+    return static_cast<uint32_t>(word[7].load(std::memory_order_relaxed));
+  }
+
+ private:
+  // All of a Client but the padding at its end, where the service goes.
+  static constexpr size_t kClientBytes = offsetof(rewrite::Client, ip_version) + 1;
+  static_assert(kClientBytes == 46);
+};
+static_assert(sizeof(FlightRecord) == kCacheLine);
+
+}  // namespace lf::ledger

@@ -1,0 +1,362 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dataplane/ledger/ledger.hpp"
+
+#include <algorithm>
+#include <bit>
+
+#include "dataplane/ledger/look.hpp"
+
+namespace lf::ledger {
+namespace {
+
+// Looks at a bucket before giving up. Each look that fails means that others got on, or that an
+// entry was passed over, of which there are at most kWays.
+constexpr uint32_t kLooksMax = 64;
+
+// A new entry over `victim`.
+uint64_t new_hi(const Command& c, uint32_t epoch, const Word& victim) noexcept {
+  return (victim.entered_anew().hi & kLapInHi) | hash_in_hi(c.hash) |
+         uint64_t{c.group & (kGroups - 1)} << 20 | uint64_t{epoch} << 12 |
+         uint64_t{c.attempt} << 4 | static_cast<uint64_t>(State::accepted) << 1;
+}
+
+bool is_owned(State s) noexcept {
+  return s == State::accepted || s == State::writing;
+}
+
+}  // namespace
+
+Ledger::Ledger(const Settings& settings, const Memory& memory) noexcept
+    : buckets_(static_cast<Bucket*>(memory.slots)),
+      flights_(static_cast<FlightRecord*>(memory.flights)),
+      buckets_mask_(std::bit_ceil(std::clamp(settings.entries, kEntriesMin, kEntriesMax)) / kWays -
+                    1),
+      epoch_tsc_(std::max<Tsc>(settings.window_tsc / kWindowEpochs, 1)),
+      share_ways_(std::clamp(static_cast<uint32_t>(settings.org_share * kWays), 1u, kWays)),
+      hasher_(settings.secret) {}
+
+// What one look at a command's bucket leads to.
+struct Ledger::Plan {
+  Slot* slot;  // that is next
+  uint64_t expected_lo, expected_hi;
+  uint64_t desired_hi;
+  uint32_t same;      // ways about the command
+  uint32_t unsteady;  // not 0: what was read is of different moments
+  bool overwritable;  // by this command
+  bool shielded;      // because the share rule protects it
+  bool occupied;      // the slot held no entry
+  uint8_t live_age;   // 0: overwrites nothing live; else age + 1
+
+  Word expected() const noexcept { return {expected_lo, expected_hi}; }
+};
+
+// A burst's counts: added up here, written once.
+struct Ledger::Tally {
+  uint32_t fresh = 0, full = 0, occupied = 0, evicted_early = 0, evicted_epochs = 0;
+  uint32_t share_evictions = 0, passed_over = 0, contended = 0;
+
+  void entered(const Plan& plan) noexcept {
+    ++fresh;
+    occupied += plan.occupied;
+    evicted_early += plan.live_age != 0;
+    evicted_epochs += plan.live_age != 0 ? plan.live_age - 1u : 0u;
+  }
+  void add_to(Counts& counts) const noexcept {
+    counts.fresh.add(fresh);
+    counts.occupied.add(occupied);
+    counts.evicted_early.add(evicted_early);
+    counts.evicted_epochs.add(evicted_epochs);
+    if ((full | share_evictions | passed_over | contended) == 0) return;
+    counts.full.add(full);
+    counts.share_evictions.add(share_evictions);
+    counts.passed_over.add(passed_over);
+    counts.contended.add(contended);
+  }
+};
+
+inline void Ledger::look_up(const Command& command, uint32_t epoch, Plan& plan) noexcept {
+  Bucket& b = bucket(command.hash);
+  const uint64_t first = b.way(0).hi.load(std::memory_order_acquire);
+  const Look look = look_at(b, command.hash, epoch);
+  const uint32_t next = kNextWay[look.laps];
+  Slot& slot = b.way(next & (kWays - 1));
+  const uint64_t lo = slot.lo.load(std::memory_order_acquire);
+  const uint64_t hi = slot.hi.load(std::memory_order_acquire);
+  const Word victim{lo, hi};
+  plan.slot = &slot;
+  plan.expected_lo = lo;
+  plan.expected_hi = hi;
+  plan.desired_hi = new_hi(command, epoch, victim);
+  plan.same = look.same;
+  plan.unsteady = (next & kTorn) | ((look.laps >> (next & 7) ^ victim.lap()) & 1) |
+                  (b.way(0).hi.load(std::memory_order_acquire) != first);
+  const uint32_t age = age_of(victim, epoch);
+  const bool live = victim.state() != State::none && age <= kWindowEpochs;
+  const bool working = is_owned(victim.state()) && (live || victim.state() == State::writing);
+  plan.shielded =
+      live && look.free == 0 && victim.group() != command.group && is_at_share(b, command.group);
+  plan.overwritable = !working && (!live || (look.free == 0 && !plan.shielded));
+  plan.occupied = victim.state() == State::none;
+  plan.live_age = static_cast<uint8_t>(live ? age + 1 : 0);
+}
+
+// Two rounds: first all buckets are read, so that waiting for memory overlaps, then slots are
+// swapped, which does not. What the first round saw may be out of date: then a swap fails.
+void Ledger::admit(const Command* commands, uint32_t count, Tsc now, Counts& counts,
+                   Admission* out) noexcept {
+  const uint32_t epoch = epoch_of(now);
+  Tally tally;
+  Plan plans[kBurstMax];
+  for (uint32_t k = 0; k < count; ++k) look_up(commands[k], epoch, plans[k]);
+  for (uint32_t k = 0; k < count; ++k) {
+    const Plan& plan = plans[k];
+    if ((plan.same | plan.unsteady) == 0 && plan.overwritable) [[likely]] {
+      const uint64_t lo = commands[k].hash.lo;
+      if (plan.slot->replace(plan.expected(), {lo, plan.desired_hi})) [[likely]] {
+        out[k].ref = ref_of(*plan.slot, lo);
+        out[k].result = Lookup::fresh;
+        tally.entered(plan);
+        continue;
+      }
+      ++tally.contended;
+    }
+    admit_slowly(commands[k], epoch, tally, out[k]);
+  }
+  tally.add_to(counts);
+}
+
+void Ledger::admit_slowly(const Command& command, uint32_t epoch, Tally& tally,
+                          Admission& out) noexcept {
+  Bucket& b = bucket(command.hash);
+  bool share_met = false;
+  out.ref = 0;
+  out.result = Lookup::full;
+  for (uint32_t looks = 0; looks < kLooksMax; ++looks) {
+    Plan plan;
+    look_up(command, epoch, plan);
+    if (plan.unsteady != 0) continue;
+    bool changed = false;
+    for (uint32_t same = plan.same; same != 0 && !changed; same &= same - 1) {
+      changed = !admit_known(command, b.way(std::countr_zero(same)), epoch, out);
+      if (out.ref != 0) return;
+    }
+    if (changed) continue;
+    const Word expected = plan.expected();
+    if (!plan.overwritable) {
+      share_met |= plan.shielded;
+      tally.passed_over += plan.slot->replace(expected, expected.entered_anew());
+    } else if (plan.slot->replace(expected, {command.hash.lo, plan.desired_hi})) {
+      out.ref = ref_of(*plan.slot, command.hash.lo);
+      out.result = Lookup::fresh;
+      tally.entered(plan);
+      tally.share_evictions += share_met && plan.live_age != 0;
+      return;
+    } else {
+      ++tally.contended;
+    }
+  }
+  ++tally.full;
+}
+
+// Decides about a command that a slot is about: sets out.ref if the entry is live. False: the slot
+// has changed meanwhile, look again.
+bool Ledger::admit_known(const Command& command, Slot& s, uint32_t epoch, Admission& out) noexcept {
+  const Word word = s.load();
+  if (!ledger::is_about(word, command.hash)) return false;
+  const State state = word.state();
+  if (state == State::none) return true;
+  if (!is_live(word, epoch)) {
+    s.replace(word, word.with_state(State::none));
+    return false;
+  }
+  const Ref ref = ref_of(s, word.lo);
+  if (state == State::answered) {
+    out.result = Lookup::duplicate_answered;
+    out.status = static_cast<lcp::Status>(word.status());
+  } else if (command.attempt <= word.attempt()) {
+    out.result = Lookup::duplicate_in_flight;
+  } else if (state == State::accepted || state == State::parked) {
+    out.result = Lookup::unsent;
+  } else {
+    const NodeSlot node = state == State::writing ? kNoNode : flight(ref).node();
+    if (!s.replace(word, word.with_byte(command.attempt))) return false;
+    out.result = Lookup::retry;
+    out.node = node;
+  }
+  out.ref = ref;
+  return true;
+}
+
+// Whether a group has its share of a bucket that is full.
+bool Ledger::is_at_share(const Bucket& b, uint32_t group) const noexcept {
+  uint32_t own = 0;
+  for (const Slot& s : b.slot)
+    own += Word{0, s.hi.load(std::memory_order_relaxed)}.group() == group;
+  return own >= share_ways_;
+}
+
+// Makes the caller the owner of an entry's flight. False: not to be had.
+bool Ledger::own(Slot& s, Ref ref, bool again, Sent& sent) noexcept {
+  for (uint32_t looks = 0; looks < kLooksMax; ++looks) {
+    const Word word = s.load();
+    if (!is_about(word, ref)) return false;
+    const State state = word.state();
+    if (state == State::accepted) return !again;
+    if (state == State::writing || state == State::answered) return false;
+    const NodeSlot node = state == State::in_flight ? flight(ref).node() : kNoNode;
+    if (s.replace(word, word.with_state(State::writing))) {
+      sent.left = node;
+      return true;
+    }
+  }
+  return false;
+}
+
+Sent Ledger::record_sent(Ref ref, const Flight& f, bool again, Tsc now, Counts& counts) noexcept {
+  Sent sent;
+  Slot& s = slot(ref);
+  if (own(s, ref, again, sent)) {
+    flight(ref).store(f);
+    const uint32_t epoch = epoch_of(now);
+    for (uint32_t looks = 0; looks < kLooksMax; ++looks) {
+      // Others can raise the attempt and flip the lap meanwhile, nothing else.
+      const Word word = s.load();
+      if (!is_about(word, ref)) break;
+      if (s.replace(word, word.with_state(State::in_flight).with_epoch(epoch).other_turn())) {
+        sent.recorded = true;
+        return sent;
+      }
+    }
+  }
+  counts.unrecorded.add(1);
+  return sent;
+}
+
+void Ledger::release(Ref ref, Counts& counts) noexcept {
+  Slot& s = slot(ref);
+  for (uint32_t looks = 0; looks < kLooksMax; ++looks) {
+    const Word word = s.load();
+    if (!is_about(word, ref)) return;
+    if (word.state() != State::accepted && word.state() != State::parked) return;
+    if (s.replace(word, word.with_state(State::none))) return counts.vacated.add(1);
+  }
+}
+
+void Ledger::release_retry(Ref ref, uint8_t attempt) noexcept {
+  Slot& s = slot(ref);
+  for (uint32_t looks = 0; looks < kLooksMax; ++looks) {
+    const Word word = s.load();
+    if (!is_about(word, ref) || word.attempt() != attempt || attempt == 0) return;
+    if (word.state() == State::answered) return;
+    if (s.replace(word, word.with_byte(static_cast<uint8_t>(attempt - 1)))) return;
+  }
+}
+
+void Ledger::park(Ref ref) noexcept {
+  Slot& s = slot(ref);
+  for (uint32_t looks = 0; looks < kLooksMax; ++looks) {
+    const Word word = s.load();
+    if (!is_about(word, ref) || word.state() != State::accepted) return;
+    if (s.replace(word, word.with_state(State::parked))) return;
+  }
+}
+
+void Ledger::find(const Hash* hashes, uint32_t count, Tsc now, Found* out) const noexcept {
+  const uint32_t epoch = epoch_of(now);
+  for (uint32_t k = 0; k < count; ++k) {
+    out[k] = find_one(hashes[k], epoch);
+    if (out[k].has_flight()) __builtin_prefetch(&flight(out[k].ref));
+  }
+  for (uint32_t k = 0; k < count; ++k) {
+    Found& found = out[k];
+    for (uint32_t looks = 0; found.has_flight() && looks < kLooksMax; ++looks) {
+      found.flight = flight(found.ref).load();
+      if (slot(found.ref).load() == found.word) break;
+      found = find_one(hashes[k], epoch);
+    }
+  }
+}
+
+Found Ledger::find_one(const Hash& hash, uint32_t epoch) const noexcept {
+  const Bucket& b = bucket(hash);
+  for (uint32_t i = 0; i < kWays; ++i) {
+    if (b.way(i).lo.load(std::memory_order_relaxed) != hash.lo) continue;
+    const Word word = b.way(i).load();
+    if (ledger::is_about(word, hash) && is_live(word, epoch))
+      return {ref_of(b.way(i), word.lo), word, {}};
+  }
+  return {};
+}
+
+Settled Ledger::settle(const Found& found, lcp::Status status, Tsc now) noexcept {
+  const Word word = found.word.with_state(State::answered)
+                        .with_byte(static_cast<uint8_t>(status))
+                        .with_epoch(epoch_of(now));
+  if (!slot(found.ref).replace(found.word, word)) return Settled::changed;
+  return found.state() == State::timed_out ? Settled::late : Settled::answered;
+}
+
+bool Ledger::mark_timed_out(Ref ref, uint32_t stamp) noexcept {
+  Slot& s = slot(ref);
+  for (uint32_t looks = 0; looks < kLooksMax; ++looks) {
+    const Word word = s.load();
+    if (!is_about(word, ref) || word.state() != State::in_flight) return false;
+    if (flight(ref).stamp() != stamp) return false;
+    if (s.replace(word, word.with_state(State::timed_out))) return true;
+  }
+  return false;
+}
+
+Swept Ledger::sweep(uint64_t first_bucket, uint64_t buckets, Tsc now) noexcept {
+  const uint32_t epoch = epoch_of(now);
+  Swept swept;
+  for (uint64_t k = 0; k < buckets; ++k) {
+    Bucket& b = buckets_[(first_bucket + k) & buckets_mask_];
+    for (Slot& s : b.slot) sweep_one(s, epoch, swept);
+    if ((kNextWay[look_at(b, {}, epoch).laps] & kTorn) != 0) [[unlikely]]
+      swept.repaired += repair(b);
+  }
+  swept.slots = buckets * kWays;
+  return swept;
+}
+
+void Ledger::sweep_one(Slot& s, uint32_t epoch, Swept& swept) noexcept {
+  const Word word = s.load();
+  const State state = word.state();
+  if (state == State::none) return;
+  if (!is_live(word, epoch) && state != State::writing) {
+    swept.expired += s.replace(word, word.with_state(State::none));
+    return;
+  }
+  swept.in_flight += state == State::in_flight;
+  swept.timed_out += state == State::timed_out;
+  swept.answered += state == State::answered;
+  swept.unsent += state == State::accepted || state == State::parked;
+}
+
+// Lap bits that name no next slot while nobody fills one: a worker was held up between its look and
+// its swap for four laps of a ring, in which its slot was passed over each time. Workers find no
+// slot in such a bucket. The first change of the bits stays, what follows is entered anew.
+bool Ledger::repair(Bucket& b) noexcept {
+  Word seen[kWays];
+  for (uint32_t w = 0; w < kWays; ++w) seen[w] = b.way(w).load();
+  uint32_t next = 1;
+  while (next < kWays && seen[next].lap() == seen[0].lap()) ++next;
+  bool repaired = false;
+  for (uint32_t w = next + 1; w < kWays; ++w)
+    if (seen[w].lap() == seen[0].lap())
+      repaired |= b.way(w).replace(seen[w], seen[w].entered_anew());
+  return repaired;
+}
+
+bool Ledger::restore(uint64_t bucket, const Word& saved) noexcept {
+  Bucket& b = buckets_[bucket & buckets_mask_];
+  const Look look = look_at(b, {saved.lo, (saved.hi & kHashInHi) << 1}, saved.epoch());
+  if (look.same != 0 || saved.state() != State::answered) return false;
+  Slot& slot = b.way(kNextWay[look.laps]);
+  const Word oldest = slot.load();
+  return slot.replace(oldest,
+                      {saved.lo, (saved.hi & ~kLapInHi) | (oldest.entered_anew().hi & kLapInHi)});
+}
+
+}  // namespace lf::ledger

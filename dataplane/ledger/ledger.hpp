@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+// The command ledger: which commands were seen within the window, which are in flight and to whom
+// their replies go, which were answered and how. One for all workers, in memory of fixed size;
+// every change is one compare-and-swap on one slot, nobody ever waits for anybody.
+//
+// A bucket is a ring of eight slots. New entries go into slot 0, 1, … 7, 0, … and nowhere else, so
+// the slot that is next holds the bucket's oldest entry. Each slot has a lap bit that flips when it
+// is filled; the place where the bits change is the next slot. Why at most one of two workers can
+// enter the same command, and why one look at the bucket is enough:
+//   A worker reads all slots, finds lap bits that say that c is next, and its command in none; it
+//   reads c once more and then the first slot, which has not changed; then it swaps c's content as
+//   read for its own. That the first slot is as it was says that fewer than eight entries were made
+//   since it was first read; so each other slot was filled at most once meanwhile. Of those, one
+//   that was seen before it was filled would lie at c or after it in the ring; but then c was
+//   filled too, its lap bit has flipped or the swap fails, and the worker looks again. So when the
+//   swap succeeds, what the worker saw is what is there. (The first slot, or c, could change and
+//   change back unnoticed only in four laps of the ring that each bring the same entry there, while
+//   the worker is between two instructions; sweep() repairs what that could do.)
+// A live entry is not overwritten while its bucket has a free slot, while its owner is at work on
+// it, or when the share rule protects it: then it is entered anew where it is (its lap bit flips)
+// and the next slot is tried.
+//
+// The share rule: while all slots hold live entries, an organisation that has its share of a
+// bucket's slots can only replace its own, so it can't push out another's.
+//
+// Threads: workers for everything but sweep() and restore(), which are control's.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "dataplane/core/types.hpp"
+#include "dataplane/core/worker_stats.hpp"
+#include "dataplane/lcp/header.hpp"
+#include "dataplane/ledger/flight.hpp"
+#include "dataplane/ledger/hash.hpp"
+#include "dataplane/ledger/slot.hpp"
+
+namespace lf::ledger {
+
+inline constexpr uint64_t kEntriesMin = uint64_t{1} << 10;
+inline constexpr uint64_t kEntriesMax = uint64_t{1} << 28;
+inline constexpr size_t kBytesPerEntry = sizeof(Slot) + sizeof(FlightRecord);  // 80
+
+// An entry by its place: [check:35][1][slot:28]; the check is part of the hash, so that an entry
+// that has gone is noticed. 0: none.
+using Ref = uint64_t;
+
+struct Settings {
+  uint64_t entries = kEntriesMin;  // a power of two, kEntriesMin..kEntriesMax
+  Tsc window_tsc = 1;              // how long a command is remembered after its last event
+  double org_share = 0.5;          // of a bucket, rounded down to eighths, at least one
+  Secret secret;
+};
+
+// Zeroed memory of the caller's, aligned to 128 bytes, that outlives the ledger.
+struct Memory {
+  void* slots = nullptr;    // entries * sizeof(Slot)
+  void* flights = nullptr;  // entries * sizeof(FlightRecord)
+};
+
+// One worker's counts. Writer: that worker.
+struct alignas(kCacheLine) Counts {
+  Counter fresh;
+  Counter retries;
+  Counter duplicates;       // in flight or answered
+  Counter full;             // no slot could be had
+  Counter occupied;         // entries made in slots that held none
+  Counter vacated;          // entries given back
+  Counter evicted_early;    // live entries overwritten by newer ones
+  Counter evicted_epochs;   // sum of their ages, in epochs
+  Counter share_evictions;  // own entries that an organisation at its share had to overwrite
+  Counter passed_over;      // entries entered anew, because protected or being worked on
+  Counter contended;        // compare-and-swaps lost to another worker
+  Counter unrecorded;       // commands sent whose entry was gone or being written by another
+};
+
+struct Command {
+  Hash hash;
+  uint16_t group = 0;  // of the organisation: group_of()
+  uint8_t attempt = 0;
+};
+
+enum class Lookup : uint8_t {
+  fresh,                // entered: the caller sends, parks or releases it
+  retry,                // higher attempt of a command in flight
+  unsent,               // higher attempt of a command that is not sent yet
+  duplicate_in_flight,  // not a higher attempt
+  duplicate_answered,
+  full,  // no slot could be had
+};
+
+struct Admission {
+  Ref ref = 0;  // of the entry; 0: full
+  Lookup result = Lookup::full;
+  lcp::Status status = lcp::Status::duplicate;  // of an answered one: what it was answered with
+  NodeSlot node = kNoNode;                      // of a retry: where it is in flight
+};
+
+// An entry as it was at one moment.
+struct Found {
+  Ref ref = 0;  // 0: no such command
+  Word word;
+  Flight flight;  // when has_flight()
+
+  State state() const noexcept { return word.state(); }
+  bool has_flight() const noexcept {
+    return state() == State::in_flight || state() == State::timed_out;
+  }
+};
+
+enum class Settled : uint8_t {
+  answered,  // this call moved it from in flight to answered
+  late,      // the same, after its time-out had been counted
+  changed,   // it is not as it was found: look again
+};
+
+struct Sent {
+  bool recorded = false;
+  NodeSlot left = kNoNode;  // where it was in flight until now
+};
+
+// What a walk over a part of the table saw.
+struct Swept {
+  uint64_t slots = 0, unsent = 0, in_flight = 0, timed_out = 0, answered = 0;
+  uint64_t expired = 0;   // entries older than the window, cleared by this walk
+  uint64_t repaired = 0;  // buckets whose lap bits were of no use
+};
+
+class Ledger {
+ public:
+  Ledger(const Settings& settings, const Memory& memory) noexcept;
+
+  uint64_t capacity() const noexcept { return buckets_mask_ * kWays + kWays; }
+  const Hasher& hasher() const noexcept { return hasher_; }
+  Tsc window_tsc() const noexcept { return epoch_tsc_ * kWindowEpochs; }
+  Tsc epoch_tsc() const noexcept { return epoch_tsc_; }
+  uint32_t epoch_of(Tsc now) const noexcept {
+    return static_cast<uint32_t>(now / epoch_tsc_) & (kEpochs - 1);
+  }
+  // Organisations 4096 apart share a group; commands without a proven one are one group.
+  static constexpr uint16_t group_of(OrgIndex org) noexcept { return org & (kGroups - 1); }
+
+  // Gets a command's bucket on its way to the cache.
+  void prefetch(const Hash& hash) const noexcept {
+    const auto* lines = reinterpret_cast<const char*>(&bucket(hash));
+    __builtin_prefetch(lines, 1);
+    __builtin_prefetch(lines + kCacheLine, 1);
+  }
+
+  // Looks a burst of commands up and enters those that are new. Prefetch them before.
+  void admit(const Command* commands, uint32_t count, Tsc now, Counts& counts,
+             Admission* out) noexcept;
+
+  // Just before a command is sent, for the first time or again: keeps its flight. Not recorded:
+  // the entry has gone, or another worker is writing this very flight; the command may be sent, its
+  // reply will be unknown or go where the other one's goes.
+  // `again`: it was sent before (retry, replay).
+  Sent record_sent(Ref ref, const Flight& flight, bool again, Tsc now, Counts& counts) noexcept;
+
+  // Gives the id of a command back that was admitted as fresh and will not be sent.
+  void release(Ref ref, Counts& counts) noexcept;
+  // The same for one admitted as a retry: the same attempt may come again.
+  void release_retry(Ref ref, uint8_t attempt) noexcept;
+  // A command admitted as fresh that is kept for a while: no retry of it passes, and it does not
+  // hold its slot against newer ones. record_sent() or release() end it.
+  void park(Ref ref) noexcept;
+
+  // Finds a burst of commands, without a change. Prefetch them before.
+  void find(const Hash* hashes, uint32_t count, Tsc now, Found* out) const noexcept;
+  // Moves what find() found in flight to answered, exactly once over all workers.
+  Settled settle(const Found& found, lcp::Status status, Tsc now) noexcept;
+
+  void prefetch(Ref ref) const noexcept { __builtin_prefetch(&slot(ref), 1); }
+  // Counts the time-out of the transmission `stamp` of a command: true once, if it is still owed.
+  bool mark_timed_out(Ref ref, uint32_t stamp) noexcept;
+
+  // Control, a part at a time, each slot at least once in two windows: clears what is older than
+  // the window, before its epoch comes around again, and counts the rest.
+  Swept sweep(uint64_t first_bucket, uint64_t buckets, Tsc now) noexcept;
+  uint64_t buckets() const noexcept { return buckets_mask_ + 1; }
+
+  // Control: what a slot holds, for saving.
+  Word peek(uint64_t bucket, uint32_t way) const noexcept {
+    return buckets_[bucket].way(way).load();
+  }
+  // Control, before workers start: enters an answered command of a former run, over the oldest
+  // entry of a full bucket. False: it is there already.
+  bool restore(uint64_t bucket, const Word& saved) noexcept;
+
+ private:
+  Bucket& bucket(const Hash& hash) const noexcept { return buckets_[hash.hi & buckets_mask_]; }
+  Slot& slot(Ref ref) const noexcept {
+    const uint64_t i = ref & (kEntriesMax - 1);
+    return buckets_[i / kWays].slot[i % kWays];
+  }
+  FlightRecord& flight(Ref ref) const noexcept { return flights_[ref & (kEntriesMax - 1)]; }
+  Ref ref_of(const Slot& slot, uint64_t lo) const noexcept {
+    return (lo >> 29 << 29) | kEntriesMax | static_cast<uint64_t>(&slot - &buckets_[0].slot[0]);
+  }
+  static bool is_about(const Word& word, Ref ref) noexcept {
+    return word.lo >> 29 == ref >> 29 && word.state() != State::none;
+  }
+
+  struct Plan;
+  struct Tally;
+
+  void look_up(const Command& command, uint32_t epoch, Plan& plan) noexcept;
+  void admit_slowly(const Command& command, uint32_t epoch, Tally& tally, Admission& out) noexcept;
+  bool admit_known(const Command& command, Slot& slot, uint32_t epoch, Admission& out) noexcept;
+  bool own(Slot& slot, Ref ref, bool again, Sent& sent) noexcept;
+  bool is_at_share(const Bucket& bucket, uint32_t group) const noexcept;
+  void sweep_one(Slot& slot, uint32_t epoch, Swept& swept) noexcept;
+  bool repair(Bucket& bucket) noexcept;
+  Found find_one(const Hash& hash, uint32_t epoch) const noexcept;
+
+  Bucket* buckets_;
+  FlightRecord* flights_;
+  uint64_t buckets_mask_;
+  Tsc epoch_tsc_;
+  uint32_t share_ways_;
+  Hasher hasher_;
+};
+
+}  // namespace lf::ledger

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+// The ledger's hash against AES of libcrypto and a multiplication in GF(2^128) done bit by bit.
+#include "dataplane/ledger/hash.hpp"
+
+#include <gtest/gtest.h>
+#include <openssl/evp.h>
+#include <rapidcheck/gtest.h>
+
+#include <array>
+#include <cstring>
+#include <memory>
+#include <vector>
+
+namespace lf::ledger {
+namespace {
+
+using Block = std::array<uint8_t, 16>;
+
+Block aes(const uint8_t* key, const Block& in) {
+  const std::unique_ptr<EVP_CIPHER_CTX, decltype(&EVP_CIPHER_CTX_free)> ctx(EVP_CIPHER_CTX_new(),
+                                                                            EVP_CIPHER_CTX_free);
+  Block out{};
+  int length = 0;
+  EVP_EncryptInit_ex(ctx.get(), EVP_aes_128_ecb(), nullptr, key, nullptr);
+  EVP_CIPHER_CTX_set_padding(ctx.get(), 0);
+  EVP_EncryptUpdate(ctx.get(), out.data(), &length, in.data(), 16);
+  return out;
+}
+
+// x * y modulo x^128 + x^7 + x^2 + x + 1; bit i of the 128-bit number stands for x^i.
+Block multiply(uint32_t y, const uint64_t* x) {
+  uint64_t lo = x[0], hi = x[1], out_lo = 0, out_hi = 0;
+  for (int bit = 0; bit < 32; ++bit) {
+    if ((y >> bit & 1) != 0) {
+      out_lo ^= lo;
+      out_hi ^= hi;
+    }
+    const bool carry = hi >> 63;
+    hi = hi << 1 | lo >> 63;
+    lo = lo << 1 ^ (carry ? 0x87 : 0);
+  }
+  Block b;
+  std::memcpy(b.data(), &out_lo, 8);
+  std::memcpy(b.data() + 8, &out_hi, 8);
+  return b;
+}
+
+Hash reference(const Secret& s, const Block& id, uint32_t org) {
+  Block in = multiply(org, s.tweak);
+  for (int i = 0; i < 16; ++i) in[i] ^= id[i];
+  const Block out = aes(s.aes_key, in);
+  Hash h;
+  std::memcpy(&h.lo, out.data(), 8);
+  std::memcpy(&h.hi, out.data() + 8, 8);
+  return h;
+}
+
+RC_GTEST_PROP(LedgerHash, IsWhatItsFormulaSays,
+              (const Block& key, uint64_t s0, uint64_t s1, std::vector<Block> ids)) {
+  Secret secret;
+  std::memcpy(secret.aes_key, key.data(), 16);
+  secret.tweak[0] = s0;
+  secret.tweak[1] = s1;
+  ids.resize(std::min<size_t>(ids.size(), 70));
+  std::vector<Name> names;
+  for (const Block& id : ids) names.push_back({id.data(), *rc::gen::arbitrary<uint32_t>()});
+  std::vector<Hash> hashes(ids.size() + 1);
+  const Hasher hasher(secret);
+  hasher.run(names.data(), static_cast<uint32_t>(names.size()), hashes.data());
+  for (size_t i = 0; i < ids.size(); ++i)
+    RC_ASSERT(hashes[i] == reference(secret, ids[i], names[i].org_id));
+  RC_ASSERT(hashes.back() == Hash{});  // nothing written behind the last one
+}
+
+TEST(LedgerHash, DiffersByOrganisationAndBySecret) {
+  Secret secret;
+  secret.tweak[0] = 1;
+  const Block id{};
+  const Hash a = Hasher(secret).one({id.data(), 1});
+  EXPECT_NE(a, Hasher(secret).one({id.data(), 2}));
+  secret.aes_key[15] = 1;
+  EXPECT_NE(a, Hasher(secret).one({id.data(), 1}));
+}
+
+}  // namespace
+}  // namespace lf::ledger
