@@ -38,7 +38,7 @@ void KeepPool::done(uint32_t place) noexcept {
   unlink(place);
   places_[place] = {.next = free_};
   free_ = place;
-  --size_;
+  resize(-1);
 }
 
 void KeepPool::drop(uint32_t place) noexcept {

@@ -79,14 +79,14 @@ class KeepPool {
     k.node = meta.node;
     k.epoch = meta.breaker_epoch;
     append(place);
-    ++size_;
+    resize(1);
     return true;
   }
 
   // Looks at the next places, around and around, and frees those that are settled or too late.
   template <typename Owed>
   void sweep(uint32_t places, uint64_t now_us, Owed&& owed) noexcept {
-    for (; places > 0 && size_ > 0; --places) {
+    for (; places > 0 && size() > 0; --places) {
       const uint32_t place = hand_;
       hand_ = hand_ + 1 < places_.size() ? hand_ + 1 : 0;
       const Kept& k = places_[place];
@@ -144,10 +144,11 @@ class KeepPool {
   // Frees everything; after the loop has ended.
   void clear() noexcept;
 
-  uint32_t size() const noexcept { return size_; }
   uint32_t capacity() const noexcept { return static_cast<uint32_t>(places_.size()); }
 
-  // Thread: any. Writer: the worker. Commands that were dropped unanswered at their deadline.
+  // Thread: any. Writer: the worker.
+  uint32_t size() const noexcept { return size_.load(std::memory_order_relaxed); }
+  // Commands that were dropped unanswered at their deadline.
   uint64_t expired() const noexcept { return expired_.read(); }
   Report report(NodeSlot node) const noexcept {
     const uint64_t word = reports_[node].load(std::memory_order_acquire);
@@ -177,6 +178,7 @@ class KeepPool {
     return phase == Phase::refuse && k.deadline_us <= scope.deadline_us;
   }
 
+  void resize(int by) noexcept { size_.store(size() + by, std::memory_order_relaxed); }
   bool find_job(const Orders& orders) noexcept;
   void leave_job() noexcept { job_ = {}; }
   void finish_poll(Orders& orders, const Order& order, Work& work) noexcept;
@@ -189,7 +191,7 @@ class KeepPool {
   std::vector<std::atomic<uint64_t>> reports_;  // by node: [ticket:16][left:32]
   Job job_;
   uint32_t free_ = kEnd;
-  uint32_t size_ = 0;
+  std::atomic<uint32_t> size_{0};
   uint32_t hand_ = 0;  // of the sweep
   Counter expired_;
   uint32_t search_from_ = 0;  // where the search for an order goes on
