@@ -96,6 +96,7 @@ class Engine {
   const Vocabulary& vocabulary() const { return vocabulary_; }
   identity::Store& identity() { return identity_; }
   const OrgIds& orgs() const { return orgs_; }
+  const Clock& clock() const { return clock_; }
   OrgIndex org_index(uint32_t org_id) const;
   Result<void> save_names();
 
