@@ -7,6 +7,7 @@
 #include <rte_lcore.h>
 #include <rte_malloc.h>
 #include <rte_ring.h>
+#include <sodium.h>
 
 #include <algorithm>
 #include <cstring>
@@ -23,6 +24,12 @@ template <typename T>
 T* make_array(const char* what, size_t count, int socket) {
   void* memory = rte_zmalloc_socket(what, count * sizeof(T), kCacheLine, socket);
   return memory == nullptr ? nullptr : new (memory) T[count];
+}
+
+uint64_t random64() {
+  uint64_t value;
+  randombytes_buf(&value, sizeof value);
+  return value;
 }
 
 int enter_worker(void* worker) {
@@ -68,17 +75,17 @@ Result<void> WorkerSet::make(uint32_t id, const config::Config& config, pipeline
   if (!slot.rings.frames || !slot.rings.commands || !slot.rings.to_control) {
     return fail(ErrorCode::unavailable, "rings of worker {}: {}", id, rte_strerror(rte_errno));
   }
-  slot.pipeline = pipeline::Pipeline::create({.worker = static_cast<uint8_t>(id),
-                                              .workers = count(),
-                                              .shared = &shared,
-                                              .stats = slot.stats,
-                                              .node_stats = node_views_.data(),
-                                              .pool = ports_.pool(),
-                                              .delay_packets = config.quotas.delay_packets,
-                                              .replay_packets = config.replay.packets});
-  if (!slot.pipeline) {
-    return fail(ErrorCode::unavailable, "no memory for the pipeline of worker {}", id);
-  }
+  slot.pipeline = std::make_unique<pipeline::Pipeline>(
+      pipeline::Pipeline::Setup{.worker = static_cast<uint8_t>(id),
+                                .workers = count(),
+                                .shared = &shared,
+                                .stats = slot.stats,
+                                .node_stats = slot.node_stats,
+                                .all_node_stats = node_views_.data(),
+                                .pool = ports_.pool(),
+                                .delay_packets = config.quotas.delay_packets,
+                                .replay_packets = config.replay.packets,
+                                .seed = random64()});
   const PortQueues& queues = ports_.queues(id);
   const bool interrupts =
       config.dataplane.idle.interrupts && queues.rx_count != 0 &&

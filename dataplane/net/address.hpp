@@ -67,7 +67,7 @@ constexpr bool is_ipv4_source(uint32_t wire) noexcept {
 }
 // The same for IPv6: not unspecified, loopback, multicast or v4-mapped.
 constexpr bool is_ipv6_source(const IpAddress& a) noexcept {
-  if (a.hi == 0) return (a.lo & ~(uint64_t{1} << 56)) != 0 && !is_ipv4(a);
+  if (a.hi == 0) return (a.lo & ~(uint64_t{1} << 56)) != 0 && !net::is_ipv4(a);
   return static_cast<uint8_t>(a.hi) != 0xff;
 }
 

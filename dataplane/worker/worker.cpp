@@ -74,7 +74,7 @@ uint32_t Worker::receive(const Snapshot& snapshot) noexcept {
     if (rx.to_kernel) {
       relay_from_kernel(rx, n);
     } else {
-      setup_.pipeline->run(snapshot, burst_, rx.port, now, outbox_);
+      setup_.pipeline->run(snapshot, burst_, now, outbox_);
     }
     finish(now);
   }
@@ -104,6 +104,7 @@ uint32_t Worker::take_injected(const Snapshot& snapshot) noexcept {
       setup_.rings.commands, reinterpret_cast<void**>(burst_.packets), setup_.burst, nullptr);
   if (commands != 0) {
     const Tsc now = rte_rdtsc();
+    setup_.stats->received.add(commands);
     burst_.count = static_cast<uint16_t>(commands);
     setup_.pipeline->run_injected(snapshot, burst_, now, outbox_);
     finish(now);

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/daemon/daemon.hpp"
+
+#include <rte_cycles.h>
+#include <signal.h>
+#include <sodium.h>
+#include <spdlog/spdlog.h>
+#include <systemd/sd-daemon.h>
+
+#include "control/health/commands.hpp"
+#include "control/metrics/commands.hpp"
+#include "control/metrics/render.hpp"
+#include "control/resilience/commands.hpp"
+
+namespace lf::daemon {
+namespace {
+
+constexpr uint64_t kFastTickUs = 2'000;
+constexpr uint64_t kHealthTickUs = 50'000;  // the engine samples each service at its own interval
+constexpr uint64_t kSecondUs = 1'000'000;
+
+uint64_t random64() {
+  uint64_t value;
+  randombytes_buf(&value, sizeof value);
+  return value;
+}
+
+std::vector<neighbour::PortView> port_views(const config::Config& config,
+                                            const ports::PortSet& ports) {
+  std::vector<neighbour::PortView> views;
+  for (size_t p = 0; p < config.ports.size(); ++p) {
+    const config::Port& port = config.ports[p];
+    const ports::PortInfo& info = ports.ports()[p];
+    views.push_back({.id = info.id,
+                     .mac = info.mac,
+                     .vlan = port.vlan,
+                     .mtu = port.mtu,
+                     .addresses = port.addresses,
+                     .gateways = port.gateways});
+  }
+  return views;
+}
+
+void log_ports(const ports::PortSet& ports) {
+  for (const ports::PortInfo& p : ports.ports()) {
+    spdlog::info("port {}: {} ({} rx, {} tx queues, NUMA node {}, checksum offload rx {} tx {}{})",
+                 p.name, p.driver, p.rx_queues, p.tx_queues, p.socket, p.rx_checksum ? "on" : "off",
+                 p.tx_checksum ? "on" : "off", p.rx_function.empty() ? "" : ", " + p.rx_function);
+  }
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Daemon>> Daemon::create(config::Config config, const std::string& socket) {
+  if (sodium_init() < 0) return fail(ErrorCode::unavailable, "libsodium cannot be initialised");
+  auto daemon = std::unique_ptr<Daemon>(new Daemon(std::move(config)));
+  auto loop = EventLoop::create();
+  if (!loop) return tl::unexpected(loop.error());
+  daemon->loop_ = std::move(*loop);
+  if (auto r = daemon->open_dataplane(); !r) return tl::unexpected(r.error());
+  if (auto r = daemon->open_control(socket); !r) return tl::unexpected(r.error());
+  return daemon;
+}
+
+// Ports, shared structures, workers and the first snapshot. No worker runs yet.
+Result<void> Daemon::open_dataplane() {
+  tsc_hz_ = rte_get_tsc_hz();
+  started_ = clock_.mono_ns();
+  wall_.set(rte_rdtsc(), static_cast<uint64_t>(clock_.unix_us()), tsc_hz_);
+  if (auto synced = slots_.sync(config_); !synced) return synced;
+
+  auto ports = ports::PortSet::open(config_);
+  if (!ports) return tl::unexpected(ports.error());
+  ports_ = std::move(*ports);
+  log_ports(*ports_);
+
+  auto ledger = LedgerMemory::create(config_.ledger, tsc_hz_, 0);
+  if (!ledger) return tl::unexpected(ledger.error());
+  ledger_ = std::move(*ledger);
+  spdlog::info("ledger: {} entries, {} MiB{}", ledger_->ledger().capacity(), ledger_->bytes() >> 20,
+               ledger_->huge() ? " in huge pages" : "");
+
+  const uint32_t workers = config_.dataplane.workers;
+  auto quotas = quota::Quotas::create(config_, slots_, workers, tsc_hz_, rte_rdtsc());
+  if (!quotas) return tl::unexpected(quotas.error());
+  quotas_ = std::move(*quotas);
+  auto policy = policy::Engine::create(config_, clock_, workers);
+  if (!policy) return tl::unexpected(policy.error());
+  policy_ = std::move(*policy);
+  live_ = std::make_unique<forward::NodeLive>();
+
+  bridge_.qsbr = static_cast<rte_rcu_qsbr*>(
+      aligned_alloc(RTE_CACHE_LINE_SIZE, rte_rcu_qsbr_get_memsize(kWorkersMax)));
+  if (bridge_.qsbr == nullptr || rte_rcu_qsbr_init(bridge_.qsbr, kWorkersMax) != 0) {
+    return fail(ErrorCode::unavailable, "no memory for RCU");
+  }
+  shared_.ledger = &ledger_->ledger();
+  shared_.live = live_.get();
+  shared_.windows = &quotas_->windows();
+  shared_.wall = &wall_;
+  shared_.tsc_hz = tsc_hz_;
+  auto set = WorkerSet::create(config_, *ports_, bridge_, shared_);
+  if (!set) return tl::unexpected(set.error());
+  workers_ = std::move(*set);
+  publisher_ = std::make_unique<Publisher>(bridge_, workers_->stats(), tsc_hz_);
+
+  neighbours_ = std::make_unique<neighbour::Service>(
+      port_views(config_, *ports_), [this](uint16_t port, std::span<const uint8_t> frame) {
+        return workers_->send_frame(port, frame);
+      });
+  neighbours_->configure(config_, slots_, clock_.mono_ns());
+  counts_ = std::make_unique<health::WorkerCounts>(workers_->node_stats());
+  health_ = std::make_unique<health::HealthEngine>(random64());
+  const health::Now now{clock_.mono_ns(), clock_.unix_us()};
+  health_->configure(config_, slots_, *counts_, now);
+  const auto blocks = workers_->node_stats();
+  breakers_ = std::make_unique<resilience::BreakerBoard>(
+      *live_, std::vector<const NodeStats*>(blocks.begin(), blocks.end()), random64());
+  breakers_->configure(resilience::board_nodes(config_, slots_));
+  health_->tick(now, *counts_, *live_);
+  if (auto built = build_static(config_, slots_); !built) return built;
+  return publish();
+}
+
+Result<void> Daemon::open_control(const std::string& socket) {
+  rates_ = std::make_unique<metrics::Rates>(tsc_hz_);
+  add_commands();
+  auto server = rpc::Server::listen(*loop_, commands_,
+                                    {.path = socket.empty() ? config_.control.socket : socket,
+                                     .allowed_uids = config_.control.allowed_uids});
+  if (!server) return tl::unexpected(server.error());
+  server_ = std::move(*server);
+  if (!config_.control.metrics.empty()) {
+    auto http = metrics::HttpServer::start(config_.control.metrics);
+    if (!http) return tl::unexpected(http.error());
+    http_ = std::move(*http);
+  }
+  return start_timers();
+}
+
+Result<void> Daemon::start_timers() {
+  if (auto r = loop_->every_us(kFastTickUs, [this] { tick_fast(); }); !r)
+    return tl::unexpected(r.error());
+  if (auto r = loop_->every_us(kHealthTickUs, [this] { tick_health(); }); !r)
+    return tl::unexpected(r.error());
+  if (auto r = loop_->every_us(kSecondUs, [this] { tick_second(); }); !r)
+    return tl::unexpected(r.error());
+  return loop_->on_signals({SIGTERM, SIGINT, SIGHUP}, [this](int signal) {
+    if (signal != SIGHUP) return begin_drain();
+    (void)reload();  // logs its result
+  });
+}
+
+void Daemon::add_commands() {
+  commands_.add(metrics::commands([this] { return view(); }));
+  commands_.add(health::node_commands(*health_, clock_, [this] { apply(); }));
+  commands_.add(health::route_commands(
+      *health_, clock_,
+      [this]() -> const std::vector<config::Intent>& { return config_.intents; }));
+  commands_.add(resilience::breaker_commands(*breakers_, clock_));
+  commands_.add(resilience::plan_commands());
+  commands_.add(own_commands());
+}
+
+int Daemon::run() {
+  if (auto started = workers_->start(); !started) {
+    spdlog::error("{}", started.error().message);
+    return 1;
+  }
+  spdlog::info("running: {} workers, {} ports, {} services", workers_->count(),
+               ports_->ports().size(), config_.services.size());
+  sd_notify(0, "READY=1");
+  loop_->run();
+  sd_notify(0, "STOPPING=1");
+  workers_->stop();
+  spdlog::info("stopped");
+  return 0;
+}
+
+// Workers first: everything else is what they use.
+Daemon::~Daemon() {
+  if (workers_) workers_->stop();
+  server_.reset();
+  http_.reset();
+  publisher_.reset();
+  workers_.reset();
+  ports_.reset();
+  free(bridge_.qsbr);
+}
+
+}  // namespace lf::daemon

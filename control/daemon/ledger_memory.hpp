@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// The ledger and its memory: huge pages where there are any, on the first worker's NUMA node.
+// Created before the workers start and freed after they have left. Thread: main.
+#pragma once
+
+#include <memory>
+
+#include "control/base/result.hpp"
+#include "control/config/config.hpp"
+#include "dataplane/ledger/ledger.hpp"
+
+namespace lf::daemon {
+
+class LedgerMemory {
+ public:
+  static Result<std::unique_ptr<LedgerMemory>> create(const config::Ledger& settings,
+                                                      uint64_t tsc_hz, int socket);
+  ~LedgerMemory();
+  LedgerMemory(const LedgerMemory&) = delete;
+  LedgerMemory& operator=(const LedgerMemory&) = delete;
+
+  ledger::Ledger& ledger() { return *ledger_; }
+  uint64_t bytes() const { return bytes_; }
+  bool huge() const { return huge_; }
+
+ private:
+  LedgerMemory() = default;
+
+  void* slots_ = nullptr;
+  void* flights_ = nullptr;
+  uint64_t bytes_ = 0;
+  bool huge_ = false;
+  std::unique_ptr<ledger::Ledger> ledger_;
+};
+
+}  // namespace lf::daemon

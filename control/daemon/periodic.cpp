@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the control thread does as time passes: empties the workers' rings, lets breakers and health
+// take their steps, walks the ledger, refreshes metrics, and ends a drain.
+#include <rte_cycles.h>
+#include <spdlog/spdlog.h>
+#include <systemd/sd-daemon.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "control/daemon/daemon.hpp"
+#include "control/health/report.hpp"
+#include "control/metrics/render.hpp"
+
+namespace lf::daemon {
+namespace {
+
+constexpr uint32_t kTakenPerTick = 1024;       // from each worker's ring
+constexpr MonoNs kDrainNsMax = 5'000'000'000;  // then the daemon stops whatever is in flight
+constexpr uint64_t kSweepsPerWindow = 4;       // walks over the whole ledger
+constexpr uint64_t kFastTicksPerSecond = 500;
+
+std::span<const uint8_t> bytes_of(const rte_mbuf& m) {
+  return {rte_pktmbuf_mtod(&m, const uint8_t*), rte_pktmbuf_data_len(&m)};
+}
+
+}  // namespace
+
+void Daemon::tick_fast() {
+  const MonoNs now = clock_.mono_ns();
+  workers_->drain(kTakenPerTick, [this](const rte_mbuf& m, const Note& note) { take(m, note); });
+  const auto transitions = breakers_->tick(now);
+  for (const auto& t : transitions) {
+    const auto* node = health_->node(t.slot);
+    spdlog::info("breaker of {}: {} -> {} ({})", node != nullptr ? node->settings.name : "?",
+                 resilience::name(t.transition.from), resilience::name(t.transition.to),
+                 resilience::name(t.transition.cause));
+  }
+  if (!transitions.empty()) {
+    forward_dirty_ |= health_->tick({now, clock_.unix_us()}, *counts_, *live_);
+  }
+  publisher_->reclaim(rte_rdtsc());
+  if (forward_dirty_ || publish_pending_) {
+    if (auto published = publish(); !published) spdlog::error("{}", published.error().message);
+  }
+  // The ledger is walked a little at a time, each slot several times a window.
+  ledger::Ledger& ledger = ledger_->ledger();
+  const uint64_t part = std::max<uint64_t>(
+      1, ledger.buckets() * kSweepsPerWindow / (config_.ledger.window_s * kFastTicksPerSecond));
+  const ledger::Swept seen = ledger.sweep(sweep_at_, part, rte_rdtsc());
+  swept_.slots += seen.slots;
+  swept_.in_flight += seen.in_flight;
+  swept_.timed_out += seen.timed_out;
+  swept_.answered += seen.answered;
+  swept_.unsent += seen.unsent;
+  swept_.expired += seen.expired;
+  sweep_at_ += part;
+  if (sweep_at_ >= ledger.buckets()) {
+    sweep_at_ = 0;
+    last_walk_ = swept_;
+    swept_ = {};
+  }
+  if (draining_since_ && (drained() || now - *draining_since_ > kDrainNsMax)) loop_->stop();
+}
+
+void Daemon::tick_health() {
+  const health::Now now{clock_.mono_ns(), clock_.unix_us()};
+  wall_.set(rte_rdtsc(), static_cast<uint64_t>(now.unix_us), tsc_hz_);
+  forward_dirty_ |= neighbours_->tick(now.mono);
+  forward_dirty_ |= health_->tick(now, *counts_, *live_);
+  policy_->tick();
+  if (auto published = publish(); !published) spdlog::error("{}", published.error().message);
+}
+
+void Daemon::tick_second() {
+  metrics::StatsView v = view();
+  rates_->advance(v);
+  rates_->apply(v);
+  if (http_) http_->publish(metrics::to_prometheus(metrics::families(v)), metrics::status_page(v));
+  sd_notify(0, "WATCHDOG=1");
+}
+
+void Daemon::take(const rte_mbuf& packet, const Note& note) {
+  const MonoNs now = clock_.mono_ns();
+  switch (note.kind) {
+    case ToControl::neighbour:
+      if (neighbours_->heard(note.meta.in_port, bytes_of(packet), now)) {
+        forward_dirty_ = true;
+        const auto& hops = neighbours_->next_hops();
+        for (NodeSlot slot = 0; slot < hops.size(); ++slot) {
+          if (health_->node(slot) != nullptr)
+            health_->set_resolved(slot, hops[slot].resolved, {now, clock_.unix_us()});
+        }
+      }
+      return;
+    case ToControl::report: {
+      lcp::ReportBody body;
+      std::memcpy(&body, note.meta.lcp + 1, sizeof body);
+      const auto verdict =
+          health_->report(note.meta.node, note.meta.org_id, health::decode(body), now);
+      if (verdict != health::ReportVerdict::taken)
+        spdlog::debug("report of node {} not taken: {}", note.meta.node, health::name(verdict));
+      return;
+    }
+    case ToControl::icmp_error:
+    case ToControl::approval:
+    case ToControl::probe_reply:
+    case ToControl::held:
+    case ToControl::reply:
+      return;
+  }
+}
+
+void Daemon::begin_drain() {
+  if (draining_since_) return loop_->stop();  // asked twice: at once
+  spdlog::info("draining: new commands are refused, replies still pass");
+  sd_notify(0, "STOPPING=1");
+  shared_.draining.store(true, std::memory_order_relaxed);
+  draining_since_ = clock_.mono_ns();
+}
+
+// Nothing owed an answer, as far as the workers have counted.
+bool Daemon::drained() const {
+  int64_t in_flight = 0;
+  for (const auto& service : health_->services()) {
+    for (const auto& node : service->nodes) {
+      in_flight += std::max<int64_t>(0, counts_->read(node->slot).in_flight());
+    }
+  }
+  return in_flight == 0;
+}
+
+}  // namespace lf::daemon

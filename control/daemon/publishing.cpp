@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+// How changes reach the workers: tables are built from what has changed, and one Snapshot with all
+// of them is published.
+#include <rte_cycles.h>
+#include <spdlog/spdlog.h>
+
+#include "control/authenticate/table_builder.hpp"
+#include "control/config/load.hpp"
+#include "control/daemon/daemon.hpp"
+#include "control/forward/table_builder.hpp"
+#include "control/parse/table_builder.hpp"
+
+namespace lf::daemon {
+namespace {
+
+// What cannot change while ports and workers run.
+Result<void> check_unchangeable(const config::Config& now, const config::Config& next) {
+  const auto refuse = [&](const char* what) {
+    return fail(ErrorCode::conflict, "{}: {} cannot change in a reload; restart the daemon",
+                next.path, what);
+  };
+  if (now.dataplane.workers != next.dataplane.workers ||
+      now.dataplane.lcores != next.dataplane.lcores ||
+      now.dataplane.hugepages != next.dataplane.hugepages ||
+      now.dataplane.memory_mb != next.dataplane.memory_mb ||
+      now.dataplane.mbufs != next.dataplane.mbufs || now.dataplane.burst != next.dataplane.burst) {
+    return refuse("dataplane");
+  }
+  if (now.ports.size() != next.ports.size()) return refuse("the number of ports");
+  for (size_t p = 0; p < now.ports.size(); ++p) {
+    if (now.ports[p].name != next.ports[p].name || now.ports[p].device != next.ports[p].device ||
+        now.ports[p].queues != next.ports[p].queues ||
+        now.ports[p].exception != next.ports[p].exception) {
+      return refuse("a port's name, device, queues or exception port");
+    }
+  }
+  if (now.ledger.entries != next.ledger.entries || now.ledger.window_s != next.ledger.window_s) {
+    return refuse("ledger");
+  }
+  return {};
+}
+
+}  // namespace
+
+// Tables that only the configuration decides. Changes nothing on an error.
+Result<void> Daemon::build_static(const config::Config& config, const forward::Slots& slots) {
+  auto parsed = parse::build_table(config, slots, ports_->ports());
+  if (!parsed) return tl::unexpected(parsed.error());
+  auto keys = authenticate::build_table(config, slots);
+  if (!keys) return tl::unexpected(keys.error());
+  parse_ = std::make_shared<const parse::Table>(std::move(*parsed));
+  authenticate_ = std::move(*keys);
+  return {};
+}
+
+Result<void> Daemon::publish() {
+  if (forward_dirty_ || !forward_) {
+    auto table = forward::build_table({.config = config_,
+                                       .slots = slots_,
+                                       .next_hops = neighbours_->next_hops(),
+                                       .pool_plans = health_->plans(),
+                                       .tsc_hz = tsc_hz_});
+    if (!table) return tl::unexpected(table.error());
+    forward_ = std::move(*table);
+    forward_dirty_ = false;
+  }
+  auto policy = policy_->table();
+  if (!policy) return tl::unexpected(policy.error());
+  Snapshot next{.generation = 0,
+                .parse = parse_,
+                .authenticate = authenticate_,
+                .policy = *policy,
+                .quota = quotas_->table(),
+                .forward = forward_};
+  if (publisher_->generation() != 0) {
+    const Snapshot& current = publisher_->current();
+    if (current.parse == next.parse && current.authenticate == next.authenticate &&
+        current.policy == next.policy && current.quota == next.quota &&
+        current.forward == next.forward) {
+      return {};
+    }
+  }
+  publish_pending_ = !publisher_->publish(std::move(next), rte_rdtsc());
+  return {};
+}
+
+void Daemon::apply() {
+  const health::Now now{clock_.mono_ns(), clock_.unix_us()};
+  forward_dirty_ |= health_->tick(now, *counts_, *live_);
+  if (auto published = publish(); !published) spdlog::error("{}", published.error().message);
+}
+
+// Accepted whole or not at all: everything that can fail is tried on copies first.
+Result<void> Daemon::reload() {
+  const auto done = [&](Result<void> result) {
+    last_reload_ = result ? "ok" : result.error().message;
+    if (result) {
+      spdlog::info("configuration {} reloaded, generation {}", config_.path,
+                   publisher_->generation());
+    } else {
+      spdlog::error("configuration not reloaded: {}", last_reload_);
+    }
+    return result;
+  };
+  auto loaded = config::load(config_.path);
+  if (!loaded) return done(fail(ErrorCode::invalid, "{}", config::to_text(loaded.error())));
+  if (auto same = check_unchangeable(config_, *loaded); !same) return done(same);
+  forward::Slots slots = slots_;
+  if (auto synced = slots.sync(*loaded); !synced) return done(synced);
+  if (auto policy = policy_->configure(*loaded); !policy) return done(policy);
+  if (auto quotas = quotas_->configure(*loaded, slots, rte_rdtsc()); !quotas) return done(quotas);
+  if (auto built = build_static(*loaded, slots); !built) return done(built);
+  config_ = std::move(*loaded);
+  slots_ = std::move(slots);
+  const health::Now now{clock_.mono_ns(), clock_.unix_us()};
+  neighbours_->configure(config_, slots_, now.mono);
+  breakers_->configure(resilience::board_nodes(config_, slots_));
+  health_->configure(config_, slots_, *counts_, now);
+  health_->tick(now, *counts_, *live_);
+  server_->set_allowed_uids(config_.control.allowed_uids);
+  forward_dirty_ = true;
+  return done(publish());
+}
+
+}  // namespace lf::daemon

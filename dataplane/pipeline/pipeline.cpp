@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dataplane/pipeline/pipeline.hpp"
+
+#include "dataplane/answer/answer.hpp"
+#include "dataplane/core/mbuf_note.hpp"
+#include "dataplane/identity/identity.hpp"
+#include "dataplane/parse/table.hpp"
+#include "dataplane/pipeline/state.hpp"
+#include "dataplane/policy/table.hpp"
+#include "dataplane/rewrite/rewrite.hpp"
+#include "dataplane/validate/validate.hpp"
+
+namespace lf::pipeline {
+namespace {
+
+constexpr uint64_t kDelaySlotsPerSecond = 2000;  // a delayed packet leaves at most 0.5 ms late
+constexpr uint64_t kDelayHorizonSeconds = 5;
+constexpr uint32_t kWatchedMax = 1u << 20;  // commands in flight with a time-out, per worker
+
+}  // namespace
+
+State::State(const Pipeline::Setup& s)
+    : quota(s.delay_packets, s.shared->tsc_hz / kDelaySlotsPerSecond,
+            s.shared->tsc_hz * kDelayHorizonSeconds),
+      match(s.node_stats, s.stats,
+            static_cast<uint32_t>(std::min<uint64_t>(s.shared->ledger->capacity(), kWatchedMax)),
+            s.shared->tsc_hz),
+      too_big(s.shared->tsc_hz) {
+  policy.worker = s.worker;
+  audit.ring = s.audit;
+  audit.worker = s.worker;
+  audit.drop_on_overflow = s.audit_or_drop;
+  choose::init(choose, s.all_node_stats, s.workers, s.worker, s.seed, s.shared->tsc_hz);
+}
+
+Pipeline::Pipeline(const Setup& setup) : setup_(setup), state_(new State(setup)) {}
+Pipeline::~Pipeline() = default;
+
+void Pipeline::run(const Snapshot& snapshot, Burst& burst, Tsc now, Outbox& out) noexcept {
+  for (uint32_t i = 0; i < burst.count; ++i) burst.meta[i].origin = Origin::wire;
+  stages(snapshot, burst, now, out);
+}
+
+void Pipeline::run_injected(const Snapshot& snapshot, Burst& burst, Tsc now, Outbox& out) noexcept {
+  for (uint32_t i = 0; i < burst.count; ++i) {
+    burst.meta[i].origin = note_of(burst.packets[i]).meta.origin;
+  }
+  stages(snapshot, burst, now, out);
+}
+
+void Pipeline::stages(const Snapshot& snapshot, Burst& burst, Tsc now, Outbox& out) noexcept {
+  State& s = *state_;
+  parse::run(*snapshot.parse, s.parse, burst, s.sorted, now);
+  if (s.sorted.commands.count != 0) commands(snapshot, burst, s.sorted.commands, now, out);
+  if (s.sorted.replies.count != 0) replies(snapshot, burst, now, out);
+  from_nodes(snapshot, burst, now, out);
+  if ((s.sorted.exceptions.count | s.sorted.probes.count) != 0) {
+    exceptions(snapshot, burst, now, out);
+  }
+  free_rest(burst, out);
+}
+
+// The life of a command. What dedup lets through owns a ledger entry until it is sent.
+void Pipeline::commands(const Snapshot& snapshot, Burst& burst, const Selection& all, Tsc now,
+                        Outbox& out) noexcept {
+  State& s = *state_;
+  Shared& shared = *setup_.shared;
+  const uint64_t unix_us = shared.wall->unix_us(now);
+  Selection live = all;
+  authenticate::run(*snapshot.authenticate, s.authenticate, burst, live, now);
+  validate::run(*snapshot.parse, burst, live, unix_us);
+  if (shared.draining.load(std::memory_order_relaxed)) {
+    for (const uint8_t i : live) burst.decide(i, Verdict::stopping);
+    live.count = 0;
+  }
+  dedup::run(*shared.ledger, s.dedup, burst, live, now);
+  const Selection owned = live;
+  identity::run(snapshot.policy->identity, burst, live, unix_us);
+  audit::admit(s.audit, burst, live, all.count);
+  policy::run(*snapshot.policy, s.policy, burst, live);
+  quota::run(*snapshot.quota, *shared.windows, s.quota, burst, live, now, unix_us);
+  forward(snapshot, burst, live, now, out);
+
+  give_back(burst, owned);
+  audit::append(s.audit, burst, all, unix_us);
+  keep(snapshot, burst, owned, now, out);
+  answer(snapshot, burst, all, out);
+}
+
+// From an admitted command to a frame on its way to a node.
+void Pipeline::forward(const Snapshot& snapshot, Burst& burst, Selection& live, Tsc now,
+                       Outbox& out) noexcept {
+  State& s = *state_;
+  s.now = now;
+  Shared& shared = *setup_.shared;
+  choose::run(*snapshot.forward, *shared.live, s.choose, burst, live, now);
+  for (const uint8_t i : live) {
+    s.clients[i] = burst.meta[i].origin == Origin::intake
+                       ? rewrite::Client{}
+                       : rewrite::client_of(burst.packets[i], burst.meta[i]);
+  }
+  Selection too_big{};
+  rewrite::to_nodes(*snapshot.forward, snapshot.parse->ports, burst, live, too_big);
+  match::record_sent(*snapshot.forward, *shared.ledger, s.match, burst, live, s.clients, now);
+  uint32_t retries = 0;
+  for (const uint8_t i : live) {
+    retries += burst.meta[i].is_retry;
+    burst.decide(i, Verdict::forwarded);
+    send(burst, i, out);
+  }
+  if (retries != 0) setup_.stats->retries_passed.add(retries);
+  if (too_big.count == 0) return;
+  too_big::run(*snapshot.forward, snapshot.parse->ports, s.too_big, burst, too_big, now);
+  for (const uint8_t i : too_big) {
+    dedup::give_back(*shared.ledger, s.dedup, burst.meta[i]);
+    burst.meta[i].ledger_ref = 0;
+    send(burst, i, out);
+  }
+}
+
+// A refused or held command gives its id back, so that the sender's retry is no duplicate.
+void Pipeline::give_back(Burst& burst, const Selection& owned) noexcept {
+  for (const uint8_t i : owned) {
+    const Meta& meta = burst.meta[i];
+    if (meta.ledger_ref == 0 || meta.verdict == Verdict::forwarded) continue;
+    if (meta.verdict == Verdict::none) {
+      setup_.shared->ledger->park(meta.ledger_ref);  // delayed: it comes back
+    } else {
+      dedup::give_back(*setup_.shared->ledger, state_->dedup, meta);
+    }
+  }
+}
+
+// Commands that stay for a while: delayed ones go into the wheel, held ones to control. Their
+// senders are told, when they want to know.
+void Pipeline::keep(const Snapshot& snapshot, Burst& burst, const Selection& owned, Tsc now,
+                    Outbox& out) noexcept {
+  State& s = *state_;
+  Selection kept{};
+  for (const uint8_t i : owned) {
+    if (burst.meta[i].verdict == Verdict::held) kept.add(i);
+  }
+  for (uint32_t k = 0; k < s.quota.delayed_count; ++k) {
+    const uint8_t i = s.quota.delayed[k].position;
+    burst.meta[i].reply_status = lcp::Status::delayed;
+    kept.add(i);
+  }
+  if (kept.count == 0) return;
+  notify(snapshot, burst, kept, out);
+  for (const uint8_t i : kept) {
+    if (burst.meta[i].verdict == Verdict::held) to_control(burst, i, ToControl::held, now, out);
+  }
+  if (s.quota.delayed_count == 0) return;
+  setup_.stats->quota_delayed.add(s.quota.delayed_count);
+  setup_.stats->parked.add(s.quota.delayed_count);
+  quota::park(s.quota, burst);
+  s.quota.delayed_count = 0;
+}
+
+// Refused commands become the REPLY to their sender, where that is authenticated and asked for it.
+void Pipeline::answer(const Snapshot& snapshot, Burst& burst, const Selection& commands,
+                      Outbox& out) noexcept {
+  Selection refused{};
+  for (const uint8_t i : commands) {
+    if (burst.packets[i] != nullptr && is_drop(burst.meta[i].verdict) &&
+        burst.meta[i].verdict != Verdict::too_big) {
+      refused.add(i);
+    }
+  }
+  if (refused.count == 0) return;
+  answer::build(burst, refused);
+  sign_and_send(snapshot, burst, refused, out);
+}
+
+void Pipeline::notify(const Snapshot& snapshot, const Burst& burst, const Selection& kept,
+                      Outbox& out) noexcept {
+  Burst& notices = state_->notices;
+  notices.count = 0;
+  Selection live{};
+  for (const uint8_t i : kept) {
+    if (!answer::wanted(burst.meta[i])) continue;
+    rte_mbuf* fresh = rte_pktmbuf_alloc(setup_.pool);
+    if (fresh == nullptr) break;
+    if (answer::copy(burst, i, notices, fresh)) {
+      live.add(notices.count - 1u);
+    } else {
+      out.drop(fresh);
+    }
+  }
+  if (live.count == 0) return;
+  answer::build(notices, live);
+  sign_and_send(snapshot, notices, live, out);
+  for (uint32_t i = 0; i < notices.count; ++i) {
+    if (notices.packets[i] != nullptr) out.drop(notices.packets[i]);
+  }
+}
+
+void Pipeline::sign_and_send(const Snapshot& snapshot, Burst& burst, const Selection& live,
+                             Outbox& out) noexcept {
+  lcp::Header* headers[kBurstMax];
+  for (uint32_t k = 0; k < live.count; ++k) headers[k] = burst.meta[live.index[k]].lcp;
+  authenticate::sign(*snapshot.authenticate, state_->authenticate, headers, live.count);
+  answer::finish(burst, live);
+  for (const uint8_t i : live) {
+    out.send(burst.meta[i].out_port, burst.packets[i], kNoPosition);
+    burst.packets[i] = nullptr;
+  }
+  setup_.stats->answers_sent.add(live.count);
+}
+
+void Pipeline::replies(const Snapshot& snapshot, Burst& burst, Tsc now, Outbox& out) noexcept {
+  State& s = *state_;
+  Shared& shared = *setup_.shared;
+  Selection& live = s.sorted.replies;
+  authenticate::run(*snapshot.authenticate, s.authenticate, burst, live, now);
+  Selection submitted{}, too_big{};
+  match::run(*snapshot.forward, *shared.live, *shared.ledger, s.match, burst, live, submitted, now);
+  rewrite::to_clients(snapshot.parse->ports, s.match.clients, burst, live, too_big);
+  for (const uint8_t i : live) {
+    burst.decide(i, Verdict::replied);
+    send(burst, i, out);
+  }
+  for (const uint8_t i : submitted) to_control(burst, i, ToControl::reply, now, out);
+}
+
+// REPORTs, APPROVALs and PROBE_REPLYs: checked here, understood by control.
+void Pipeline::from_nodes(const Snapshot& snapshot, Burst& burst, Tsc now, Outbox& out) noexcept {
+  State& s = *state_;
+  Selection& reports = s.sorted.reports;
+  if (reports.count != 0) {
+    authenticate::run(*snapshot.authenticate, s.authenticate, burst, reports, now);
+    match::find_senders(*snapshot.forward, burst, reports, Verdict::report_not_from_node);
+    for (const uint8_t i : reports) {
+      burst.decide(i, Verdict::report_taken);
+      to_control(burst, i, ToControl::report, now, out);
+    }
+  }
+  Selection& approvals = s.sorted.approvals;
+  if (approvals.count != 0) {
+    authenticate::run(*snapshot.authenticate, s.authenticate, burst, approvals, now);
+    for (const uint8_t i : approvals) {
+      burst.decide(i, Verdict::approval_taken);
+      to_control(burst, i, ToControl::approval, now, out);
+    }
+  }
+  Selection& probes = s.sorted.probe_replies;
+  if (probes.count != 0) {
+    authenticate::run(*snapshot.authenticate, s.authenticate, burst, probes, now);
+    match::find_senders(*snapshot.forward, burst, probes, Verdict::probe_unexpected);
+    for (const uint8_t i : probes) {
+      burst.decide(i, Verdict::probe_reply_taken);
+      to_control(burst, i, ToControl::probe_reply, now, out);
+    }
+  }
+}
+
+void Pipeline::exceptions(const Snapshot& snapshot, Burst& burst, Tsc now, Outbox& out) noexcept {
+  State& s = *state_;
+  exception::run(*snapshot.parse, burst, s.sorted.exceptions, s.sorted.probes, s.exceptions);
+  for (const uint8_t i : s.exceptions.transmit) send(burst, i, out);
+  for (const uint8_t i : s.exceptions.neighbours) {
+    to_control(burst, i, ToControl::neighbour, now, out);
+  }
+  for (const uint8_t i : s.exceptions.icmp_errors) {
+    to_control(burst, i, ToControl::icmp_error, now, out);
+  }
+}
+
+uint32_t Pipeline::due(const Snapshot& snapshot, Burst& burst, Tsc now, Outbox& out) noexcept {
+  State& s = *state_;
+  s.match.timeouts.expire(*setup_.shared->ledger, *setup_.shared->live, s.match.nodes, now);
+  Selection live{};
+  const uint32_t released = quota::release(s.quota, now, burst, live);
+  if (released != 0) {
+    setup_.stats->unparked.add(released);
+    const Selection owned = live;
+    forward(snapshot, burst, live, now, out);
+    give_back(burst, owned);
+    audit::append(s.audit, burst, owned, setup_.shared->wall->unix_us(now));
+    answer(snapshot, burst, owned, out);
+    free_rest(burst, out);
+  }
+  return released;
+}
+
+void Pipeline::to_control(Burst& burst, uint8_t position, ToControl kind, Tsc now,
+                          Outbox& out) noexcept {
+  rte_mbuf* m = burst.packets[position];
+  Note& note = note_of(m);
+  note.meta = burst.meta[position];
+  note.received = now;
+  note.kind = kind;
+  note.worker = setup_.worker;
+  out.to_control(m, position);
+  burst.packets[position] = nullptr;
+}
+
+void Pipeline::send(Burst& burst, uint8_t position, Outbox& out) noexcept {
+  out.send(burst.meta[position].out_port, burst.packets[position], position);
+  burst.packets[position] = nullptr;
+}
+
+void Pipeline::free_rest(Burst& burst, Outbox& out) noexcept {
+  for (uint32_t i = 0; i < burst.count; ++i) {
+    if (burst.packets[i] == nullptr) continue;
+    out.drop(burst.packets[i]);
+    burst.packets[i] = nullptr;
+  }
+}
+
+void Pipeline::not_sent(Burst& burst, uint8_t position) noexcept {
+  if (position == kNoPosition) return;
+  Meta& meta = burst.meta[position];
+  // A command that was recorded as sent: its time-out must not blame the node. The entry counts as
+  // timed out already, so a retry passes.
+  if (meta.verdict == Verdict::forwarded &&
+      setup_.shared->ledger->mark_timed_out(meta.ledger_ref, ledger::stamp_of(state_->now))) {
+    setup_.node_stats[meta.node].left.add(1);
+  }
+  if (meta.verdict != Verdict::too_big) {
+    meta.verdict =
+        meta.verdict == Verdict::to_kernel ? Verdict::kernel_port_full : Verdict::tx_full;
+  }
+}
+
+void Pipeline::not_taken(Burst& burst, uint8_t position, rte_mbuf* packet, Outbox& out) noexcept {
+  Verdict& verdict = burst.meta[position].verdict;
+  switch (note_of(packet).kind) {
+    case ToControl::report:
+      verdict = Verdict::report_ring_full;
+      break;
+    case ToControl::approval:
+      verdict = Verdict::approval_ring_full;
+      break;
+    case ToControl::held:
+      verdict = Verdict::hold_full;
+      break;
+    default:
+      verdict = Verdict::control_ring_full;
+  }
+  out.drop(packet);
+}
+
+}  // namespace lf::pipeline

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// Everything that one worker's pipeline keeps: the state of each stage and scratch for a burst.
+// Allocated once, before the loop. Writer: the worker; control reads the counters in it.
+#pragma once
+
+#include "dataplane/audit/audit.hpp"
+#include "dataplane/authenticate/authenticate.hpp"
+#include "dataplane/choose/choose.hpp"
+#include "dataplane/dedup/dedup.hpp"
+#include "dataplane/exception/exception.hpp"
+#include "dataplane/exception/too_big.hpp"
+#include "dataplane/match/match.hpp"
+#include "dataplane/parse/parse.hpp"
+#include "dataplane/pipeline/pipeline.hpp"
+#include "dataplane/policy/policy.hpp"
+#include "dataplane/quota/quota.hpp"
+#include "dataplane/rewrite/client.hpp"
+
+namespace lf::pipeline {
+
+struct State {
+  explicit State(const Pipeline::Setup& setup);
+
+  parse::State parse;
+  parse::Sorted sorted;
+  authenticate::State authenticate;
+  dedup::State dedup;
+  policy::State policy;
+  audit::State audit;
+  quota::State quota;
+  choose::State choose;
+  match::State match;
+  too_big::State too_big;
+  exception::Out exceptions;
+  rewrite::Client clients[kBurstMax];  // by position in the burst
+  Burst notices;                       // REPLYs to commands that are kept
+  Tsc now = 0;                         // of the burst that was forwarded last
+};
+
+}  // namespace lf::pipeline
