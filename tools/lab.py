@@ -196,9 +196,11 @@ class Lab:
     def start_send(self, *options, name="send"):
         report = self.directory / f"{name}.json"
         report.unlink(missing_ok=True)
-        return self.spawn("client", name, self.bin / "lf-send", "--json", report, "--target",
-                          f"{VIP4}:7171", "--key", f"1:1:{KEYS[1]}", "--key", f"2:1:{KEYS[2]}",
-                          "--operator", 1, *options)
+        defaults = {"--target": [f"{VIP4}:7171"], "--operator": [1],
+                    "--key": [f"1:1:{KEYS[1]}", f"2:1:{KEYS[2]}"]}
+        given = [part for option, values in defaults.items() if option not in options
+                 for value in values for part in (option, value)]
+        return self.spawn("client", name, self.bin / "lf-send", "--json", report, *given, *options)
 
     def report(self, name):
         """JSON summary that an lf-send or lf-node wrote when it ended."""

@@ -36,7 +36,7 @@ def test_commands_reach_one_node_each_and_are_answered():
         verdicts = lab.rpc("stats")["verdicts"]
         equal(verdicts["forwarded"], 5000, "forwarded")
         shares = [n["sent"] for n in lab.rpc("nodes.list")]
-        check(min(shares) > 1300, f"uneven shares {shares}")
+        check(min(shares) > 500, f"every node takes part: {shares}")  # weights follow health
         deliveries = lab.deliveries(stop_nodes(lab))
         equal(len(deliveries), 5000, "ids that reached nodes")
         equal(max(deliveries.values()), 1, "deliveries of one id")
@@ -113,17 +113,21 @@ def test_ping_and_drain_of_a_node():
 def test_weights_and_reloads_under_load_lose_nothing():
     with Lab("lfe7") as lab:
         started(lab, basic_config())
-        send = lab.start_send("--seconds", 8, "--rate", 3000)
+        send = lab.start_send("--seconds", 8, "--rate", 3000, "--retries", 3)
         for i in range(1000):
             lab.rpc("node.set_weight", {"node": "n1", "weight": 50 + i % 100})
         for _ in range(20):
             lab.rpc("config.reload")
         send.wait(40)
         report = lab.report("send")
-        equal(report["lost"], 0, "lost")
         equal(report["answered"], report["unique"], "answered")
-        snapshot = lab.rpc("stats")["snapshot"]
-        check(snapshot["generation"] > 500, f"generations: {snapshot}")
+        stats = lab.rpc("stats")
+        dropped = {name: n for name, n in stats["verdicts"].items()
+                   if n and name not in ("forwarded", "replied", "to_control", "answered_arp",
+                                         "not_ours", "report_taken")}
+        equal(dropped, {}, "packets that the data plane lost")
+        snapshot = stats["snapshot"]
+        check(snapshot["generation"] > 900, f"generations: {snapshot}")
         check(snapshot["published_us"] > 0, f"the time to all workers is measured: {snapshot}")
         deliveries = lab.deliveries(stop_nodes(lab))
         equal(len(deliveries), report["unique"], "ids that reached nodes")
