@@ -137,6 +137,14 @@ Verdict decode(Bytes datagram, Message& out) noexcept {
   return Verdict::none;
 }
 
+std::string_view name_of(Status status) noexcept {
+  static constexpr std::string_view kNames[] = {
+      "ok",      "failed",    "busy",    "denied",     "throttled",       "held",
+      "expired", "duplicate", "invalid", "unroutable", "unauthenticated", "delayed"};
+  const auto code = static_cast<uint8_t>(status);
+  return code < std::size(kNames) ? kNames[code] : "unknown";
+}
+
 Fields answer_fields(const Fields& request, Type type) noexcept {
   Fields f = request;
   f.type = type;

@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 #include "dataplane/core/verdicts.hpp"
 #include "dataplane/lcp/check.hpp"
@@ -80,6 +81,9 @@ size_t encode_report(Buffer out, const Fields& fields, const Report& report) noe
 
 // Verdict::none and `out` filled, or the reason why the data plane would refuse it.
 Verdict decode(Bytes datagram, Message& out) noexcept;
+
+// "ok", "throttled"; "unknown" for a number that the protocol does not name.
+std::string_view name_of(Status status) noexcept;
 
 // The fields of the answer to a command or probe: its ids, intent, severity, attempt and key_id
 // echoed, flags clear.
