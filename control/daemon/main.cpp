@@ -2,6 +2,7 @@
 // latticeforge: the daemon. Reads the configuration, starts DPDK, then everything else.
 #include <fmt/core.h>
 #include <rte_eal.h>
+#include <signal.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
@@ -24,6 +25,11 @@ int run(const std::string& path, const std::string& socket, bool check) {
                config->services.size(), config->organisations.size());
     return 0;
   }
+  // Before DPDK starts its threads, which inherit the mask: these signals are the event loop's.
+  sigset_t ours;
+  sigemptyset(&ours);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&ours, signal);
+  pthread_sigmask(SIG_BLOCK, &ours, nullptr);
   spdlog::set_default_logger(spdlog::stderr_color_mt("latticeforge"));
   spdlog::set_level(spdlog::level::from_str(config->control.log_level));
   if (auto eal = lf::ports::start_eal(*config); !eal) {

@@ -5,10 +5,12 @@
 #include <rte_errno.h>
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 
 #include "control/ports/eal.hpp"
+#include "control/ports/stale_xdp.hpp"
 #include "dataplane/core/mbuf_note.hpp"
 
 namespace lf::ports {
@@ -89,6 +91,9 @@ Result<void> PortSet::open_all(const config::Config& config) {
 Result<uint16_t> PortSet::probe(const std::string& name, const std::string& device) {
   const std::string id_name = device_name(device);
   uint16_t id = kNoPort;
+  if (detach_stale_xdp(device)) {
+    spdlog::warn("port {}: detached the XDP program of a daemon that was killed", name);
+  }
   // PCI ports were probed by the EAL, which was told of them.
   if (!is_pci(device) && rte_dev_probe(device.c_str()) < 0) {
     return fail(ErrorCode::unavailable, "port {}: device '{}' could not be opened ({})", name,
@@ -154,6 +159,12 @@ Result<void> PortSet::start(const config::Port& port, const config::Dataplane& d
     if (info.rx_checksum) conf.rxmode.offloads |= kRxChecksum;
     if (info.tx_checksum) conf.txmode.offloads |= kTxChecksum;
   }
+  // Virtual devices without receive interrupts refuse to start with them; of those that have them
+  // only memif and tap are known.
+  const bool can_interrupt =
+      is_pci(port.device) || info.driver == "net_memif" || info.driver == "net_tap";
+  conf.intr_conf.rxq = dataplane.idle.backoff && dataplane.idle.interrupts && can_interrupt;
+  info.interrupts = conf.intr_conf.rxq != 0;
   if (const int rc = rte_eth_dev_configure(info.id, info.rx_queues, info.tx_queues, &conf);
       rc != 0) {
     return fail(ErrorCode::unavailable, "port {}: {} receive and {} transmit queues: {}", port.name,
@@ -188,7 +199,7 @@ Result<void> PortSet::start(const config::Port& port, const config::Dataplane& d
 Result<void> PortSet::share_queues(const PortInfo& info, uint32_t workers) {
   for (uint16_t q = 0; q < info.rx_queues; ++q) {
     PortQueues& of = queues_[q];
-    of.rx[of.rx_count++] = RxQueue{.port = info.id, .queue = q};
+    of.rx[of.rx_count++] = RxQueue{.port = info.id, .queue = q, .interrupts = info.interrupts};
   }
   for (uint32_t w = 0; w < workers; ++w) {
     TxPort& tx = queues_[w].tx[info.id];

@@ -28,6 +28,7 @@ struct PortInfo {
   bool rx_checksum = false;  // the port verifies IPv4 and UDP checksums
   bool tx_checksum = false;  // the port fills them in
   bool symmetric_rss = false;
+  bool interrupts = false;  // receive interrupts are armed
   std::string driver;
   std::string rx_function;  // burst function that the driver chose
 };
