@@ -180,7 +180,9 @@ class Lab:
         name = name or f"node{number}"
         return self.spawn(f"n{number}", name, self.bin / "lf-node", "--listen",
                           node_address(number, version), "--node-id", number,
+                          "--org", f"1:1:{KEYS[1]}", "--org", f"2:1:{KEYS[2]}",
                           "--control", self.directory / f"{name}.ctl",
+                          "--ids", self.directory / f"{name}.ids",
                           "--json", self.directory / f"{name}.json", *options)
 
     def node_command(self, number, line, name=None):
@@ -194,11 +196,25 @@ class Lab:
     def start_send(self, *options, name="send"):
         report = self.directory / f"{name}.json"
         report.unlink(missing_ok=True)
-        return self.spawn("client", name, self.bin / "lf-send", "--json", report, *options)
+        defaults = {"--target": [f"{VIP4}:7171"], "--operator": [1],
+                    "--key": [f"1:1:{KEYS[1]}", f"2:1:{KEYS[2]}"]}
+        given = [part for option, values in defaults.items() if option not in options
+                 for value in values for part in (option, value)]
+        return self.spawn("client", name, self.bin / "lf-send", "--json", report, *given, *options)
 
     def report(self, name):
         """JSON summary that an lf-send or lf-node wrote when it ended."""
         return json.loads((self.directory / f"{name}.json").read_text())
+
+    def deliveries(self, names):
+        """{command id: how often it reached nodes}, over all nodes that have ended."""
+        seen = {}
+        for name in names:
+            path = self.directory / f"{name}.ids"
+            for line in path.read_text().splitlines() if path.exists() else []:
+                command_id, count = line.split()
+                seen[command_id] = seen.get(command_id, 0) + int(count)
+        return seen
 
     def rpc(self, method, params=None):
         """One call over the control socket; raises LabError with the daemon's message."""
@@ -231,7 +247,7 @@ class Lab:
 
     def nodes_resolved(self):
         """True once the data plane knows every node's MAC address."""
-        return all(n.get("resolved", True) for n in self.rpc("nodes.list"))
+        return all(n["mac"] for n in self.rpc("neighbours.list"))
 
     def close(self):
         for process in reversed(self.processes):
@@ -242,23 +258,32 @@ class Lab:
 
 
 def basic_config(port="af_packet", workers=1, nodes=3, version=4, **overrides):
-    """A configuration for the lab, as a mapping; `overrides` replace top-level sections."""
-    device = {"af_packet": f"net_af_packet0,iface=lf0,blocksz=65536,framesz=2048,framecnt=1024",
-              "af_xdp": "net_af_xdp0,iface=lf0"}[port]
+    """A configuration for the lab, as a mapping; `overrides` replace top-level sections. Operator 1
+    may do everything, operator 2 is an observer, both in all organisations."""
+    device = {"af_packet": f"net_af_packet0,iface=lf0,blocksz=65536,framesz=2048,framecnt=2048,"
+                           f"qpairs={workers}",
+              "af_xdp": "net_af_xdp0,iface=lf0" + (f",queue_count={workers}" if workers > 1
+                                                   else "")}[port]
     config = {
-        "dataplane": {"workers": workers, "hugepages": False, "memory_mb": 256, "mbufs": 16384},
-        "ports": [{"name": "lan", "device": device,
-                   "addresses": [f"{VIP4}/24", f"{VIP6}/64"]}],
+        "dataplane": {"workers": workers, "hugepages": False, "memory": "256M", "mbufs": 16384},
+        "ports": [{"name": "lan", "device": device, "queues": workers,
+                   "addresses": [f"{VIP4}/24", f"{VIP6}/64"], "offload_checksums": False}],
         "organisations": [
-            {"name": "acme", "id": 1, "keys": [{"id": 1, "key": KEYS[1]}]},
-            {"name": "globex", "id": 2, "keys": [{"id": 1, "key": KEYS[2]}]},
+            {"name": "acme", "id": 1, "keys": {1: KEYS[1]}},
+            {"name": "globex", "id": 2, "keys": {1: KEYS[2]}},
+        ],
+        "operators": [
+            {"id": 1, "name": "alice", "roles": ["principal-engineer"], "mfa_level": 2},
+            {"id": 2, "name": "bob", "roles": ["observer"], "mfa_level": 0},
         ],
         "services": [{
-            "name": "mission", "address": VIP4 if version == 4 else VIP6, "port": 7171,
+            "name": "mission", "address": VIP4 if version == 4 else VIP6, "port": 7171, "timeout": "1s",
             "nodes": [{"name": f"n{n}", "id": n, "address": node_address(n, version),
                        "port": 7171} for n in range(1, nodes + 1)],
         }],
-        "control": {"metrics": ""},
+        "policy": {"store": "off"},
+        "notifications": {"store": "off"},
+        "control": {"metrics": "off"},
     }
     config.update(overrides)
     return config

@@ -12,7 +12,7 @@ import sys
 import time
 
 import provision
-from lab import Lab, LabError, basic_config, require_root, run
+from lab import VIP4, Lab, LabError, basic_config, require_root, run
 
 STATE = pathlib.Path("/run/latticeforge-quickstart.json")
 NODE_DOWN = 2  # the node that is taken away
@@ -23,8 +23,9 @@ def config(port):
     """The lab's configuration with times short enough to see a node come back."""
     settings = basic_config(port)
     service = settings["services"][0]
-    service["health"] = {"warmup_s": 6}
-    service["breaker"] = {"open_ms": 2000}
+    service["timeout"] = "200ms"
+    service["health"] = {"warmup": "6s"}
+    service["breaker"] = {"open": "2s"}
     return settings
 
 
@@ -67,19 +68,15 @@ class Screen:
 
 
 def start_node(lab, number, name):
-    return lab.start_node(number, "--ids", lab.directory / f"{name}.ids", "--org",
-                          "1:1:" + "000102030405060708090a0b0c0d0e0f", "--report-to",
-                          "10.71.0.1:7171", name=name)
+    return lab.start_node(number, "--report-to", f"{VIP4}:7171", name=name)
 
 
 def traffic(lab, args, screen):
     """Runs the client for args.seconds; takes a node down at 40 % and brings it back at 60 %."""
     node = {n: start_node(lab, n, f"node{n}") for n in range(1, 4)}
     lab.wait_for("the nodes' MAC addresses", lab.nodes_resolved)
-    send = lab.start_send("--target", "10.71.0.1:7171", "--org", "1", "--key",
-                          "000102030405060708090a0b0c0d0e0f", "--intent", "1", "--operator", "1",
-                          "--rate", args.rate, "--seconds", args.seconds, "--retries", "12",
-                          "--timeout-ms", "250", "--want-reply")
+    send = lab.start_send("--org", "1,2", "--rate", args.rate, "--seconds", args.seconds,
+                          "--retries", 12, "--timeout-ms", 250, "--want-reply")
     start, event = time.monotonic(), "three nodes share the commands"
     down, up = args.seconds * 0.4, args.seconds * 0.6
     names = [f"node{n}" for n in range(1, 4)]
@@ -103,17 +100,6 @@ def traffic(lab, args, screen):
     return names
 
 
-def delivered_twice(lab, names):
-    """Ids that reached nodes more than once, over all nodes; each file has lines `id count`."""
-    seen = {}
-    for name in names:
-        path = lab.directory / f"{name}.ids"
-        for line in path.read_text().splitlines() if path.exists() else []:
-            command_id, count = line.split()
-            seen[command_id] = seen.get(command_id, 0) + int(count)
-    return sum(count > 1 for count in seen.values()), len(seen)
-
-
 def summarise(lab, args, names, seconds):
     verdicts = {name: n for name, n in lab.rpc("stats")["verdicts"].items() if n}
     sent = lab.report("send")
@@ -121,9 +107,10 @@ def summarise(lab, args, names, seconds):
         for process in lab.processes:
             if process.name.startswith("node"):
                 process.stop()
-    twice, reached = delivered_twice(lab, names)
+    reached = lab.deliveries(names)
+    twice = sum(count > 1 for count in reached.values())
     summary = {"sent": sent["sent"], "unique": sent["unique"], "answered": sent["answered"],
-               "lost": sent["lost"], "delivered_twice": twice, "reached_nodes": reached,
+               "lost": sent["lost"], "delivered_twice": twice, "reached_nodes": len(reached),
                "seconds": round(seconds, 1), "latency_us": sent["latency_us"],
                "port": args.port, "verdicts": verdicts}
     share = sent["answered"] / max(1, sent["unique"])

@@ -16,6 +16,8 @@ void* map(uint64_t bytes, bool& huge) {
   memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) return nullptr;
   madvise(memory, bytes, MADV_HUGEPAGE);
+  // Page faults belong to the start, not to the first packets.
+  madvise(memory, bytes, MADV_POPULATE_WRITE);
   return memory;
 }
 

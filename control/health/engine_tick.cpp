@@ -100,12 +100,14 @@ bool HealthEngine::tick_service(ServiceRecord& s, Now now, const CountsReader& c
   if (due) take_samples(s, now, counts, live);
   const bool moved = follow_breakers(s, live, now);
   if (!due && !moved && !s.changed) return false;
+  // The dead-band is against noise: what an operator or a transition changes holds exactly.
+  const double hysteresis = s.changed || moved ? 0 : s.settings.health.hysteresis;
   s.changed = false;
   step_nodes(s, now);
   const std::vector<PlanNode> nodes = plan_nodes(s);
   Plan plan = make_plan(nodes, choose_regions(s, nodes, now.mono), s.demand_per_s);
   note_regions(s, plan);
-  if (s.planned && !differs(s.plan, plan, s.settings.health.hysteresis)) return false;
+  if (s.planned && !differs(s.plan, plan, hysteresis)) return false;
   s.planned = true;
   s.plan = std::move(plan);
   ++s.plans_made;

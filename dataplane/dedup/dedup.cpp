@@ -46,7 +46,10 @@ void run(ledger::Ledger& ledger, State& s, Burst& burst, Selection& live, Tsc no
     s.commands[k].hash = s.hashes[k];
   }
   ledger.admit(s.commands, live.count, now, s.counts, s.admissions);
-  for (uint32_t k = 0; k < live.count; ++k) take(s.admissions[k], burst, live.index[k]);
+  for (uint32_t k = 0; k < live.count; ++k) {
+    if (s.admissions[k].ref != 0) ledger.prefetch_flight(s.admissions[k].ref);
+    take(s.admissions[k], burst, live.index[k]);
+  }
   keep_undecided(burst, live);
 }
 

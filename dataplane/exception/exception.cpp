@@ -55,7 +55,7 @@ bool is_to_port(const parse::Table& t, const uint8_t* frame, const Meta& meta) n
 Outcome take_icmp4(rte_mbuf* m, const Meta& meta, uint32_t length) noexcept {
   const auto* frame = rte_pktmbuf_mtod(m, const uint8_t*);
   const auto& icmp = *reinterpret_cast<const rte_icmp_hdr*>(frame + meta.l4_offset);
-  if (length < kIcmpSize || net::fold(net::sum_bytes(&icmp, length)) != 0xffff)
+  if (length < kIcmpSize || !net::is_right(net::sum_bytes(&icmp, length)))
     return Verdict::arp_malformed;
   switch (icmp.icmp_type) {
     case RTE_IP_ICMP_ECHO_REQUEST:

@@ -26,7 +26,10 @@ uint32_t Timeouts::expire(Ledger& ledger, const forward::NodeLive& live, NodeSta
   Watched due[kBurstMax];
   for (uint32_t round = 0; round < kRoundsMax; ++round) {
     const uint32_t n = wheel_.expire(now, due, kBurstMax);
-    for (uint32_t i = 0; i < n; ++i) ledger.prefetch(due[i].ref);
+    for (uint32_t i = 0; i < n; ++i) {
+      ledger.prefetch(due[i].ref);
+      ledger.prefetch_flight(due[i].ref);
+    }
     for (uint32_t i = 0; i < n; ++i) {
       const Watched& w = due[i];
       if (!ledger.mark_timed_out(w.ref, w.stamp)) continue;

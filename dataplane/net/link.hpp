@@ -49,12 +49,19 @@ inline uint8_t* set_link(rte_mbuf* m, Meta& meta, const rte_ether_addr& destinat
   return frame;
 }
 
-// Sends a frame back to where it came from: the MAC addresses change places, a tag stays.
+// Sends a frame back to where it came from: the MAC addresses change places, a tag stays. In
+// registers, as a copy through memory would wait for its own stores.
 inline void swap_macs(uint8_t* frame) noexcept {
-  uint8_t macs[2 * RTE_ETHER_ADDR_LEN];
-  std::memcpy(macs, frame, sizeof(macs));
-  std::memcpy(frame, macs + RTE_ETHER_ADDR_LEN, RTE_ETHER_ADDR_LEN);
-  std::memcpy(frame + RTE_ETHER_ADDR_LEN, macs, RTE_ETHER_ADDR_LEN);
+  uint64_t first;
+  uint32_t last;
+  std::memcpy(&first, frame, sizeof(first));
+  std::memcpy(&last, frame + sizeof(first), sizeof(last));
+  const uint64_t destination = first & 0xffff'ffff'ffff;
+  const uint64_t source = first >> 48 | uint64_t{last} << 16;
+  first = source | destination << 48;
+  last = static_cast<uint32_t>(destination >> 16);
+  std::memcpy(frame, &first, sizeof(first));
+  std::memcpy(frame + sizeof(first), &last, sizeof(last));
 }
 
 }  // namespace lf::net

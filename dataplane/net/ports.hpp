@@ -15,11 +15,11 @@ namespace lf::net {
 
 inline constexpr uint8_t kNoPort = 0xff;
 
-// A MAC address as the low 48 bits of a number, in memory order.
+// A MAC address as the low 48 bits of a number, in memory order. One load: 8 bytes are readable.
 inline uint64_t mac48(const void* bytes) noexcept {
-  uint64_t mac = 0;
-  std::memcpy(&mac, bytes, RTE_ETHER_ADDR_LEN);
-  return mac;
+  uint64_t mac;
+  std::memcpy(&mac, bytes, sizeof(mac));
+  return mac & 0xffff'ffff'ffff;
 }
 
 struct Port {

@@ -59,8 +59,9 @@ inline const Endpoint* find_endpoint(const Table& t, const IpAddress& a, uint16_
   const size_t mask = t.endpoints.size() - 1;
   for (size_t i = place_of(a, port) & mask;; i = (i + 1) & mask) {
     const Endpoint& e = t.endpoints[i];
+    if (e.address == a && e.port == port && e.ip_version == ip_version) [[likely]]
+      return &e;
     if (e.ip_version == 0) return nullptr;
-    if (e.address == a && e.port == port && e.ip_version == ip_version) return &e;
   }
 }
 

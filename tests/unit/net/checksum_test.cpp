@@ -44,6 +44,13 @@ TEST(Checksum, FoldOfTheLargestSums) {
   EXPECT_EQ(fold(0xfffe'ffff'ffff'ffff), 0xfffe);
 }
 
+RC_GTEST_PROP(Checksum, RightIsWhatFoldsToOnes, (uint64_t sum)) {
+  RC_PRE(sum != 0);
+  RC_ASSERT(is_right(sum) == (fold(sum) == 0xffff));
+  const uint64_t right = sum - sum % 0xffff;
+  RC_ASSERT(right == 0 || (is_right(right) && fold(right) == 0xffff));
+}
+
 TEST(Checksum, EveryLengthAndAlignment) {
   Bytes all(300);
   for (size_t i = 0; i < all.size(); ++i) all[i] = static_cast<uint8_t>(i * 131 + 7);

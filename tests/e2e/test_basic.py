@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Commands from a real client through the daemon to real nodes and back, over veth."""
+
+from harness import check, conserved, equal, main
+from lab import Lab, VIP6, KEYS, basic_config
+
+
+def run_commands(lab, *options, timeout=60):
+    send = lab.start_send(*options)
+    send.wait(timeout)
+    return lab.report("send")
+
+
+def stop_nodes(lab):
+    names = [p.name for p in lab.processes if p.name.startswith("node")]
+    for p in lab.processes:
+        if p.name in names:
+            p.stop()
+    return names
+
+
+def started(lab, config, **node_options):
+    lab.start_daemon(config)
+    for n in range(1, lab.node_count + 1):
+        lab.start_node(n, **node_options)
+    lab.wait_for("the nodes' MAC addresses", lab.nodes_resolved)
+
+
+def test_commands_reach_one_node_each_and_are_answered():
+    with Lab("lfe1") as lab:
+        started(lab, basic_config())
+        report = run_commands(lab, "--count", 5000, "--rate", 5000, "--org", "1,2")
+        equal(report["unique"], 5000, "unique")
+        check(report["answered"] >= 4995, f"answered {report['answered']} of 5000")
+        conserved(lab)
+        verdicts = lab.rpc("stats")["verdicts"]
+        equal(verdicts["forwarded"], 5000, "forwarded")
+        shares = [n["sent"] for n in lab.rpc("nodes.list")]
+        check(min(shares) > 500, f"every node takes part: {shares}")  # weights follow health
+        deliveries = lab.deliveries(stop_nodes(lab))
+        equal(len(deliveries), 5000, "ids that reached nodes")
+        equal(max(deliveries.values()), 1, "deliveries of one id")
+
+
+def test_af_xdp_port():
+    with Lab("lfe2") as lab:
+        started(lab, basic_config(port="af_xdp"))
+        report = run_commands(lab, "--count", 5000, "--rate", 5000)
+        check(report["answered"] >= 4995, f"answered {report['answered']} of 5000")
+        deliveries = lab.deliveries(stop_nodes(lab))
+        equal(max(deliveries.values()), 1, "deliveries of one id")
+
+
+def test_duplicates_over_two_workers_reach_nodes_once():
+    with Lab("lfe3", queues=2) as lab:
+        started(lab, basic_config(workers=2))
+        report = run_commands(lab, "--count", 10000, "--rate", 5000, "--sockets", 8,
+                              "--duplicates", 30)
+        equal(report["unique"], 10000, "unique")
+        check(report["sent"] >= 12500, f"duplicates were sent: {report['sent']}")
+        check(report["answered"] >= 9990, f"answered {report['answered']}")
+        workers = [w["rx"] for w in lab.rpc("stats")["workers"]]
+        check(all(rx > 0 for rx in workers), f"both workers had packets: {workers}")
+        deliveries = lab.deliveries(stop_nodes(lab))
+        equal(len(deliveries), 10000, "ids that reached nodes")
+        equal(sum(c > 1 for c in deliveries.values()), 0, "ids that reached nodes twice")
+        conserved(lab)
+
+
+def test_ipv6():
+    with Lab("lfe4") as lab:
+        lab.start_daemon(basic_config(version=6))
+        for n in range(1, 4):
+            lab.start_node(n, version=6)
+        lab.wait_for("the nodes' MAC addresses", lab.nodes_resolved)
+        send = lab.spawn("client", "send6", lab.bin / "lf-send", "--json",
+                         lab.directory / "send6.json", "--target", f"[{VIP6}]:7171", "--operator",
+                         1, "--key", f"1:1:{KEYS[1]}", "--count", 1000, "--rate", 2000)
+        send.wait(30)
+        report = lab.report("send6")
+        check(report["answered"] >= 999, f"answered {report['answered']}")
+
+
+def test_refusals_are_named_and_answered():
+    with Lab("lfe5") as lab:
+        started(lab, basic_config())
+        # Operator 2 is an observer: firmware-patch (5) is not for it.
+        report = run_commands(lab, "--operator", 2, "--intent", 5, "--count", 100, "--rate", 1000,
+                              "--want-reply")
+        equal(report["by_status"].get("denied"), 100, "denied")
+        report = run_commands(lab, "--corrupt", "tag:100", "--count", 100, "--rate", 1000,
+                              "--want-reply", "--timeout-ms", 200)
+        equal(report["answered"], 0, "answers to forged commands")
+        verdicts = lab.rpc("stats")["verdicts"]
+        equal(verdicts["policy_denied"], 100, "policy_denied")
+        equal(verdicts["auth_bad_tag"], 100, "auth_bad_tag")
+        conserved(lab)
+
+
+def test_ping_and_drain_of_a_node():
+    with Lab("lfe6") as lab:
+        started(lab, basic_config())
+        out = lab.inside("client", "ping", "-c", "3", "-i", "0.2", "-W", "1", "10.71.0.1")
+        check(" 0% packet loss" in out, out)
+        lab.rpc("node.drain", {"node": "n1"})
+        before = {n["name"]: n["sent"] for n in lab.rpc("nodes.list")}
+        report = run_commands(lab, "--count", 2000, "--rate", 4000)
+        check(report["answered"] >= 1998, f"answered {report['answered']}")
+        after = {n["name"]: n["sent"] for n in lab.rpc("nodes.list")}
+        equal(after["n1"] - before["n1"], 0, "commands to the draining node")
+
+
+def test_weights_and_reloads_under_load_lose_nothing():
+    with Lab("lfe7") as lab:
+        started(lab, basic_config())
+        send = lab.start_send("--seconds", 8, "--rate", 3000, "--retries", 3)
+        for i in range(1000):
+            lab.rpc("node.set_weight", {"node": "n1", "weight": 50 + i % 100})
+        for _ in range(20):
+            lab.rpc("config.reload")
+        send.wait(40)
+        report = lab.report("send")
+        equal(report["answered"], report["unique"], "answered")
+        stats = lab.rpc("stats")
+        dropped = {name: n for name, n in stats["verdicts"].items()
+                   if n and name not in ("forwarded", "replied", "to_control", "answered_arp",
+                                         "not_ours", "report_taken")}
+        equal(dropped, {}, "packets that the data plane lost")
+        snapshot = stats["snapshot"]
+        check(snapshot["generation"] > 900, f"generations: {snapshot}")
+        check(snapshot["published_us"] > 0, f"the time to all workers is measured: {snapshot}")
+        deliveries = lab.deliveries(stop_nodes(lab))
+        equal(len(deliveries), report["unique"], "ids that reached nodes")
+        equal(max(deliveries.values()), 1, "deliveries of one id")
+
+
+if __name__ == "__main__":
+    main(globals())
