@@ -83,7 +83,7 @@ Result<TargetEntry> Store::entry_of(const config::Target& t) const {
                      t.comms_degraded};
 }
 
-Result<void> Store::configure(const config::Config& config) {
+Result<void> Store::configure(const config::Config& config, const OrgIndexes& orgs) {
   std::vector<config::Operator> operators = config.operators;
   std::vector<config::Target> targets = config.targets;
   if (!config.policy.operators_file.empty()) {
@@ -110,9 +110,7 @@ Result<void> Store::configure(const config::Config& config) {
     if (!e) return tl::unexpected(std::move(e.error()));
     target_entries.push_back(*e);
   }
-  orgs_.clear();
-  for (size_t i = 0; i < config.organisations.size(); ++i)
-    orgs_[config.organisations[i].id] = static_cast<OrgIndex>(i);
+  orgs_ = orgs;
   operators_.keep_manual();
   targets_.keep_manual();
   for (OperatorEntry& e : operator_entries) operators_.put(std::move(e), false);

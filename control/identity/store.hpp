@@ -23,7 +23,7 @@ class Store {
 
   // Replaces what came from an earlier configuration or file; rows that operator.set or risk.set
   // made or changed stay as they are. Fails without a change.
-  Result<void> configure(const config::Config& config);
+  Result<void> configure(const config::Config& config, const OrgIndexes& orgs);
 
   Result<void> set_operator(const config::Operator& o);
   Result<void> set_target(const config::Target& t);

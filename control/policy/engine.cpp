@@ -37,11 +37,12 @@ bool same_names(const Vocabulary& a, const Vocabulary& b) {
 Engine::~Engine() = default;
 
 Result<std::unique_ptr<Engine>> Engine::create(const config::Config& config, const Clock& clock,
-                                               uint32_t workers) {
+                                               uint32_t workers, const OrgIndexOf& org_index_of) {
   std::unique_ptr<Engine> engine(new Engine(clock, workers));
   if (auto done = engine->open_store(config.policy.store); !done)
     return tl::unexpected(std::move(done.error()));
-  if (auto done = engine->configure(config); !done) return tl::unexpected(std::move(done.error()));
+  if (auto done = engine->configure(config, org_index_of); !done)
+    return tl::unexpected(std::move(done.error()));
   return engine;
 }
 
@@ -69,19 +70,27 @@ Result<void> Engine::save_names() {
   });
 }
 
-Result<void> Engine::configure(const config::Config& config) {
+void Engine::set_orgs(const config::Config& config, const OrgIndexOf& org_index_of) {
+  orgs_.clear();
+  org_indexes_.clear();
+  for (const config::Organisation& o : config.organisations) {
+    const OrgIndex index =
+        org_index_of ? org_index_of(o.id) : static_cast<OrgIndex>(org_indexes_.size());
+    if (index == kNoOrg) continue;
+    if (orgs_.size() <= index) orgs_.resize(index + 1, kNoOrgId);
+    orgs_[index] = o.id;
+    org_indexes_[o.id] = index;
+  }
+}
+
+Result<void> Engine::configure(const config::Config& config, const OrgIndexOf& org_index_of) {
   const Vocabulary before = vocabulary_;
   const OrgIds orgs_before = orgs_;
   const auto org_indexes_before = org_indexes_;
   vocabulary_.configure(config);
-  orgs_.clear();
-  org_indexes_.clear();
-  for (const config::Organisation& o : config.organisations) {
-    org_indexes_[o.id] = static_cast<OrgIndex>(orgs_.size());
-    orgs_.push_back(o.id);
-  }
+  set_orgs(config, org_index_of);
   auto rules = configured_rules(config);
-  auto done = rules ? identity_.configure(config) : tl::unexpected(rules.error());
+  auto done = rules ? identity_.configure(config, org_indexes_) : tl::unexpected(rules.error());
   if (!done) {
     vocabulary_ = before;
     orgs_ = orgs_before;
@@ -272,7 +281,7 @@ Result<void> Engine::make_table() {
     next->programs[1] = candidate;
     if (candidate)
       for (const uint32_t org : orgs_)
-        next->org_program.push_back(is_candidate_org(active_, org) ? 1 : 0);
+        next->org_program.push_back(org != kNoOrgId && is_candidate_org(active_, org));
     table_stale_ = false;
   }
   table_ = std::move(next);

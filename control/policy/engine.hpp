@@ -52,14 +52,18 @@ class Engine {
  public:
   // Called for each activation, rollback, confirmation and fallback: for the audit log.
   using OnActivation = std::function<void(const Activation&)>;
+  // The OrgIndex that packets of an organisation carry. Not given: positions in the configuration.
+  using OrgIndexOf = std::function<OrgIndex(uint32_t org_id)>;
 
   // workers: how many get a scratch for pattern scans.
   static Result<std::unique_ptr<Engine>> create(const config::Config& config, const Clock& clock,
-                                                uint32_t workers);
+                                                uint32_t workers,
+                                                const OrgIndexOf& org_index_of = {});
   ~Engine();
 
-  // A new configuration: names, organisations, identity rows, the rules file if it changed.
-  Result<void> configure(const config::Config& config);
+  // A new configuration: names, organisations, identity rows, the rules file if it changed. On an
+  // error all of it stays as it was.
+  Result<void> configure(const config::Config& config, const OrgIndexOf& org_index_of = {});
 
   // The Table for workers. The same pointer while nothing changed; publish it when it differs.
   Result<std::shared_ptr<const Table>> table();
@@ -106,6 +110,7 @@ class Engine {
   Result<std::string> configured_rules(const config::Config& config);
   Result<void> load_configured_rules(const config::Config& config, const std::string& text);
   Result<void> wait_for_programs();
+  void set_orgs(const config::Config& config, const OrgIndexOf& org_index_of);
   Result<void> restore_activation();
   Result<Activation> apply(Activation next, const char* kind);
   void start_compiling(LoadedVersion& version);

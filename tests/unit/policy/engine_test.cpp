@@ -157,6 +157,16 @@ TEST_F(EngineTest, WhatIsConfirmedStays) {
   EXPECT_EQ(engine->rollback("bob")->base, 1u);
 }
 
+TEST_F(EngineTest, IndexesOfOrganisationsMayHaveHoles) {
+  const auto reversed = [](uint32_t id) -> OrgIndex { return 1000 - 2 * id; };
+  ASSERT_TRUE(engine->configure(config, reversed));
+  const uint32_t deny = load(kDeny);
+  ASSERT_TRUE(activate(deny, 100, 0, {"org3", "org200"}));
+  const auto table = engine->table().value();
+  for (OrgIndex i = 0; i < table->org_program.size(); ++i)
+    EXPECT_EQ(table->org_program[i], i == 1000 - 6 || i == 1000 - 400) << i;
+}
+
 TEST_F(EngineTest, TablesAreSharedWhileNothingChanges) {
   const auto first = engine->table().value();
   EXPECT_EQ(engine->table().value(), first);
