@@ -72,6 +72,11 @@ Result<void> PortSet::open_all(const config::Config& config) {
       plain.offload_checksums = false;
       plain.queues = 1;
       if (auto started = start(plain, dataplane, kernel); !started) return started;
+      // Neighbours know the kernel's addresses under the MAC address of the wire that they are on.
+      if (rte_eth_dev_default_mac_addr_set(kernel.id, &info.mac) != 0) {
+        spdlog::warn("port {}: give the kernel's side the MAC address of port {} by hand",
+                     kernel.name, info.name);
+      }
       if (auto shared = share_queues(kernel, dataplane.workers); !shared) return shared;
       for (PortQueues& q : queues_) {
         for (uint32_t r = 0; r < q.rx_count; ++r) {

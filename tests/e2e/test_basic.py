@@ -110,6 +110,20 @@ def test_ping_and_drain_of_a_node():
         equal(after["n1"] - before["n1"], 0, "commands to the draining node")
 
 
+def test_what_is_not_ours_goes_to_the_kernel_and_back():
+    with Lab("lfe8", nodes=1) as lab:
+        config = basic_config(nodes=1)
+        config["ports"][0]["exception"] = "net_tap0,iface=lfk0"
+        lab.start_daemon(config)
+        lab.inside("dp", "ip", "address", "add", "10.71.0.100/24", "dev", "lfk0")
+        lab.inside("dp", "ip", "link", "set", "lfk0", "up")
+        out = lab.inside("client", "ping", "-c", "3", "-i", "0.2", "-W", "1", "10.71.0.100",
+                         check=False)
+        check(" 0% packet loss" in out, out)
+        verdicts = lab.rpc("stats")["verdicts"]
+        check(verdicts["to_kernel"] >= 4 and verdicts["from_kernel"] >= 4, str(verdicts))
+
+
 def test_weights_and_reloads_under_load_lose_nothing():
     with Lab("lfe7") as lab:
         started(lab, basic_config())
