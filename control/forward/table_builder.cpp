@@ -33,6 +33,13 @@ Node node_of(const config::Service& service, const config::Node& n, const NextHo
   return node;
 }
 
+// The organisation that a node belongs to: the one named, or the first one.
+OrgIndex owner_of(const TableInput& in, const config::Node& n) {
+  for (const config::Organisation& o : in.config.organisations)
+    if (n.owner.empty() || o.name == n.owner) return in.slots.organisation(o.id);
+  return kNoOrg;
+}
+
 // Entries that a worker indexes, and the settings of services.
 Result<void> lay_out(const TableInput& in, Table& table) {
   table.nodes.resize(in.slots.nodes.used());
@@ -52,6 +59,7 @@ Result<void> lay_out(const TableInput& in, Table& table) {
       const NextHop hop = slot < in.next_hops.size() ? in.next_hops[slot] : NextHop{};
       table.nodes[slot] = node_of(s, n, hop);
       table.nodes[slot].service = index;
+      table.nodes[slot].owner = owner_of(in, n);
       const auto region = in.slots.regions.find(n.region);
       table.nodes[slot].region = static_cast<uint8_t>(region ? region->index : 0);
     }

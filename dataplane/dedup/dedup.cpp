@@ -4,61 +4,115 @@
 namespace lf::dedup {
 namespace {
 
-constexpr uint16_t kUnprovenGroup = ledger::kGroups - 1;
+using ledger::Admission;
+using ledger::Ledger;
+using ledger::Lookup;
 
-void take(const ledger::Admission& found, Burst& burst, uint8_t i) noexcept {
-  Meta& meta = burst.meta[i];
-  switch (found.result) {
-    case ledger::Lookup::fresh:
-      meta.ledger_ref = found.ref;
-      meta.is_retry = false;
-      return;
-    case ledger::Lookup::retry:
-      meta.ledger_ref = found.ref;
-      meta.is_retry = true;
-      meta.node = found.node;
-      return;
-    case ledger::Lookup::duplicate_answered:
-      meta.reply_status = found.status;
-      return burst.decide(i, Verdict::duplicate_answered);
-    case ledger::Lookup::duplicate_in_flight:
-    case ledger::Lookup::unsent:
-      meta.reply_status = lcp::Status::duplicate;
-      return burst.decide(i, Verdict::duplicate_in_flight);
-    case ledger::Lookup::full:
-      meta.reply_status = lcp::Status::busy;
-      return burst.decide(i, Verdict::ledger_full);
+void hash_all(const Ledger& ledger, State& state, const Burst& burst,
+              const Selection& commands) noexcept {
+  for (uint32_t k = 0; k < commands.count; ++k) {
+    const Meta& m = burst.meta[commands.index[k]];
+    state.names[k] = {m.lcp->command_id, ledger::space_of(m.org_id, m.authenticated)};
   }
+  ledger.hasher().run(state.names, commands.count, state.hashes);
+  for (uint32_t k = 0; k < commands.count; ++k) ledger.prefetch(state.hashes[k]);
+}
+
+// Whether the command's earlier attempt is among those of the burst that were let pass.
+bool is_ahead(const State& state, uint32_t k) noexcept {
+  for (uint32_t earlier = 0; earlier < k; ++earlier) {
+    const Admission& a = state.admissions[earlier];
+    if (a.result == Lookup::fresh && a.ref == state.admissions[k].ref) return true;
+  }
+  return false;
+}
+
+// Whether the command stays in the selection.
+bool take(State& state, Burst& burst, uint32_t i, uint32_t k) noexcept {
+  Meta& m = burst.meta[i];
+  const Admission& a = state.admissions[k];
+  m.ledger_ref = 0;
+  m.is_retry = false;
+  switch (a.result) {
+    case Lookup::fresh:
+      m.ledger_ref = a.ref;
+      return true;
+    case Lookup::retry:
+      m.ledger_ref = a.ref;
+      m.is_retry = true;
+      m.node = a.node;
+      return true;
+    case Lookup::unsent:
+      if (is_ahead(state, k)) {
+        state.deferred.add(i);
+        return false;
+      }
+      [[fallthrough]];
+    case Lookup::duplicate_in_flight:
+      m.reply_status = lcp::Status::duplicate;
+      burst.decide(i, Verdict::duplicate_in_flight);
+      return false;
+    case Lookup::duplicate_answered:
+      m.reply_status = a.status;
+      burst.decide(i, Verdict::duplicate_answered);
+      return false;
+    case Lookup::full:
+      break;
+  }
+  m.reply_status = lcp::Status::busy;
+  burst.decide(i, Verdict::ledger_full);
+  return false;
 }
 
 }  // namespace
 
-void run(ledger::Ledger& ledger, State& s, Burst& burst, Selection& live, Tsc now) noexcept {
-  for (uint32_t k = 0; k < live.count; ++k) {
-    const Meta& meta = burst.meta[live.index[k]];
-    s.names[k] = {meta.lcp->command_id, meta.org_id};
-    s.commands[k].group = meta.authenticated ? ledger::Ledger::group_of(meta.org) : kUnprovenGroup;
-    s.commands[k].attempt = meta.attempt;
+void run(Ledger& ledger, State& state, Burst& burst, Selection& commands, Tsc now) noexcept {
+  const uint32_t count = commands.count;
+  hash_all(ledger, state, burst, commands);
+  for (uint32_t k = 0; k < count; ++k) {
+    const Meta& m = burst.meta[commands.index[k]];
+    state.commands[k] = {state.hashes[k], Ledger::group_of(m.org, m.authenticated), m.attempt};
   }
-  ledger.hasher().run(s.names, live.count, s.hashes);
-  for (uint32_t k = 0; k < live.count; ++k) {
-    ledger.prefetch(s.hashes[k]);
-    s.commands[k].hash = s.hashes[k];
+  ledger.admit(state.commands, count, now, state.counts, state.admissions);
+  state.deferred.count = 0;
+  uint16_t kept = 0;
+  uint64_t duplicates = 0, retries = 0;
+  for (uint32_t k = 0; k < count; ++k) {
+    const uint8_t i = commands.index[k];
+    if (state.admissions[k].ref != 0) ledger.prefetch_flight(state.admissions[k].ref);
+    const bool stays = take(state, burst, i, k);
+    commands.index[kept] = i;
+    kept += stays;
+    retries += burst.meta[i].is_retry;
+    duplicates += burst.meta[i].verdict == Verdict::duplicate_in_flight ||
+                  burst.meta[i].verdict == Verdict::duplicate_answered;
   }
-  ledger.admit(s.commands, live.count, now, s.counts, s.admissions);
-  for (uint32_t k = 0; k < live.count; ++k) {
-    if (s.admissions[k].ref != 0) ledger.prefetch_flight(s.admissions[k].ref);
-    take(s.admissions[k], burst, live.index[k]);
-  }
-  keep_undecided(burst, live);
+  commands.count = kept;
+  if ((duplicates | retries) == 0) return;
+  state.counts.duplicates.add(duplicates);
+  state.counts.retries.add(retries);
 }
 
-void give_back(ledger::Ledger& ledger, State& state, const Meta& meta) noexcept {
-  if (meta.is_retry) {
+void give_back(Ledger& ledger, State& state, const Meta& meta) noexcept {
+  if (meta.ledger_ref == 0) return;
+  if (meta.is_retry)
     ledger.release_retry(meta.ledger_ref, meta.attempt);
-  } else {
+  else
     ledger.release(meta.ledger_ref, state.counts);
+}
+
+uint64_t duplicates(const Ledger& ledger, State& state, const Burst& burst,
+                    const Selection& commands, Tsc now) noexcept {
+  hash_all(ledger, state, burst, commands);
+  ledger.find(state.hashes, commands.count, now, state.found);
+  uint64_t bits = 0;
+  for (uint32_t k = 0; k < commands.count; ++k) {
+    const uint8_t i = commands.index[k];
+    const ledger::Found& f = state.found[k];
+    const bool passes = f.has_flight() && burst.meta[i].attempt > f.word.attempt();
+    bits |= uint64_t{f.ref != 0 && !passes} << i;
   }
+  return bits;
 }
 
 }  // namespace lf::dedup

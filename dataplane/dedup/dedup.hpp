@@ -1,33 +1,42 @@
 // SPDX-License-Identifier: Apache-2.0
-// The dedup stage: enters each command into the ledger and refuses those that are there already.
-// Called by the pipeline after authenticate and validate, on workers. What is still live after
-// run() owns a ledger entry (Meta::ledger_ref): whoever refuses it later must give that back.
-//
-// Only commands that authenticate let pass come here. On a service without authentication an
-// organisation is what the packet claims; such commands share one group of the ledger's share rule,
-// so they can push out each other's entries but never those of organisations that prove themselves.
+// Dedup stage: has this command been seen? Asks the ledger for a burst of authenticated commands
+// and enters the new ones. A command without a proven organisation (services with authentication
+// off or optional) is deduplicated too, in a space of its own, by the organisation that it claims.
+// Called by the pipeline on workers after validate and authenticate.
 #pragma once
 
 #include "dataplane/core/burst.hpp"
-#include "dataplane/core/types.hpp"
 #include "dataplane/ledger/ledger.hpp"
 
 namespace lf::dedup {
 
+// One per worker.
 struct State {
-  ledger::Counts counts;
-  // Scratch, by place in the selection.
+  ledger::Counts counts;  // control reads them
+
+  // Of the last run(): retries of commands that are in the same burst and not sent yet. They are
+  // undecided and in no other selection: run the command stages for them once the burst is sent.
+  Selection deferred;
+
+  // Scratch.
   ledger::Name names[kBurstMax];
   ledger::Hash hashes[kBurstMax];
   ledger::Command commands[kBurstMax];
   ledger::Admission admissions[kBurstMax];
+  ledger::Found found[kBurstMax];
 };
 
-// Decides duplicate_in_flight, duplicate_answered or ledger_full; else sets ledger_ref, is_retry
-// and, for a retry, the node where the command is in flight.
-void run(ledger::Ledger& ledger, State& state, Burst& burst, Selection& live, Tsc now) noexcept;
+// Decides duplicate_in_flight, duplicate_answered (reply_status: what it was answered with) and
+// ledger_full. What stays has a ledger_ref; a retry of a command in flight has is_retry set and in
+// node the one it was sent to.
+void run(ledger::Ledger& ledger, State& state, Burst& burst, Selection& commands, Tsc now) noexcept;
 
-// Gives the entries of refused commands back, so that a retry is not taken for a duplicate.
+// For every command that run() let pass and that is not sent after all: refused or held.
 void give_back(ledger::Ledger& ledger, State& state, const Meta& meta) noexcept;
+
+// Positions (a bit each) of commands that run() would decide as duplicates; changes nothing. For
+// admission control, under overload.
+uint64_t duplicates(const ledger::Ledger& ledger, State& state, const Burst& burst,
+                    const Selection& commands, Tsc now) noexcept;
 
 }  // namespace lf::dedup

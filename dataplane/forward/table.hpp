@@ -34,7 +34,8 @@ struct Node {
   bool resolved = false;    // mac is known
   bool configured = false;  // slot in use
   uint8_t region = 0;
-  uint32_t node_id = 0;  // the id that it uses in REPORTs
+  uint32_t node_id = 0;     // the id that it uses in REPORTs
+  OrgIndex owner = kNoOrg;  // organisation whose key signs for it; kNoOrg: none
 };
 
 // Walker/Vose alias table: draw a column c uniformly and a 32-bit number r; the choice is

@@ -16,11 +16,11 @@ __m128i next_round_key(__m128i key) noexcept {
   return _mm_xor_si128(key, word);
 }
 
-// org * s in GF(2^128) modulo x^128 + x^7 + x^2 + x + 1, bit i standing for x^i.
-__m128i tweak_of(uint32_t org_id, __m128i s) noexcept {
-  const __m128i org = _mm_cvtsi64_si128(static_cast<int64_t>(uint64_t{org_id}));
-  const __m128i low = _mm_clmulepi64_si128(s, org, 0x00);
-  const __m128i high = _mm_clmulepi64_si128(s, org, 0x01);  // times x^64
+// space * s in GF(2^128) modulo x^128 + x^7 + x^2 + x + 1, bit i standing for x^i.
+__m128i tweak_of(uint64_t space, __m128i s) noexcept {
+  const __m128i m = _mm_cvtsi64_si128(static_cast<int64_t>(space));
+  const __m128i low = _mm_clmulepi64_si128(s, m, 0x00);
+  const __m128i high = _mm_clmulepi64_si128(s, m, 0x01);  // times x^64
   const __m128i overflow = _mm_clmulepi64_si128(high, _mm_cvtsi64_si128(0x87), 0x01);
   return _mm_xor_si128(_mm_xor_si128(low, _mm_slli_si128(high, 8)), overflow);
 }
@@ -53,7 +53,7 @@ void Hasher::run(const Name* names, uint32_t count, Hash* out) const noexcept {
     for (uint32_t k = 0; k < kLanes; ++k) {
       const Name& name = names[done + k < count ? done + k : done];  // idle lanes repeat one
       const __m128i id = _mm_loadu_si128(reinterpret_cast<const __m128i*>(name.command_id));
-      block[k] = _mm_xor_si128(_mm_xor_si128(id, tweak_of(name.org_id, s)), keys[0]);
+      block[k] = _mm_xor_si128(_mm_xor_si128(id, tweak_of(name.space, s)), keys[0]);
     }
 #pragma GCC unroll 9
     for (uint32_t r = 1; r < kRounds; ++r) {

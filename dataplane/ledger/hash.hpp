@@ -2,14 +2,17 @@
 // What the ledger keeps of (org_id, command_id): 128 bits, keyed by a secret drawn at each start.
 // Called by the dedup and match stages on workers, a burst at a time; reads nothing shared.
 //
-//   hash = AES-128_k(command_id xor (org_id * s)),   product in GF(2^128), k and s secret
+//   hash = AES-128_k(command_id xor (space * s)),   product in GF(2^128), k and s secret
+//
+// The space is the org_id, and 2^32 more for commands whose organisation nobody has proven: those
+// live in a space of their own, so they can't burn the ids of anybody who signs.
 //
 // Why no fresh command is taken for another one: the bound that semantics asks for is 2^-90.
 // Take a command K that is not in the table, and a table of N = 8 * 2^b entries in buckets of 8,
 // b <= 25. An entry E is taken for K only if E lies in K's bucket and the 94 bits agree that a slot
 // keeps (ledger/slot.hpp); those bits and the b bits of the bucket are disjoint parts of the hash.
 //  - Same inputs to AES: impossible for two ids of one organisation. For two organisations it needs
-//    (org xor org') * s = id xor id', which holds for one s in 2^128. Over all entries: at most
+//    (space xor space') * s = id xor id', which holds for one s in 2^128. Over all entries: at most
 //    N * 2^-128 <= 2^-100.
 //  - Different inputs: AES under a secret key gives what a random permutation gives, so the 94 + b
 //    bits agree with probability 2^-(94+b), up to a factor 1 + 2^-30 for outputs never being equal.
@@ -36,10 +39,15 @@ struct Hash {
   bool operator==(const Hash&) const = default;
 };
 
+// Of an organisation's id in host order.
+constexpr uint64_t space_of(uint32_t org_id, bool proven) noexcept {
+  return org_id | uint64_t{!proven} << 32;
+}
+
 // One command's name, where it lies.
 struct Name {
   const uint8_t* command_id = nullptr;  // 16 bytes
-  uint32_t org_id = 0;                  // host order
+  uint64_t space = 0;                   // below 2^33
 };
 
 class Hasher {

@@ -289,6 +289,7 @@ Found Ledger::find_one(const Hash& hash, uint32_t epoch) const noexcept {
 }
 
 Settled Ledger::settle(const Found& found, lcp::Status status, Tsc now) noexcept {
+  if (!found.has_flight()) return Settled::changed;
   const Word word = found.word.with_state(State::answered)
                         .with_byte(static_cast<uint8_t>(status))
                         .with_epoch(epoch_of(now));
@@ -296,13 +297,30 @@ Settled Ledger::settle(const Found& found, lcp::Status status, Tsc now) noexcept
   return found.state() == State::timed_out ? Settled::late : Settled::answered;
 }
 
+bool Ledger::is_owed(Ref ref, uint32_t stamp) const noexcept {
+  const Word word = slot(ref).load();
+  const bool owed = word.state() == State::in_flight || word.state() == State::timed_out;
+  return owed && is_about(word, ref) && flight(ref).stamp() == stamp;
+}
+
 bool Ledger::mark_timed_out(Ref ref, uint32_t stamp) noexcept {
+  return end_flight(ref, stamp, State::timed_out);
+}
+
+bool Ledger::take_back(Ref ref, uint32_t stamp, bool again, Counts& counts) noexcept {
+  if (!end_flight(ref, stamp, again ? State::timed_out : State::none)) return false;
+  if (!again) counts.vacated.add(1);
+  return true;
+}
+
+// From in flight, for that very transmission.
+bool Ledger::end_flight(Ref ref, uint32_t stamp, State to) noexcept {
   Slot& s = slot(ref);
   for (uint32_t looks = 0; looks < kLooksMax; ++looks) {
     const Word word = s.load();
     if (!is_about(word, ref) || word.state() != State::in_flight) return false;
     if (flight(ref).stamp() != stamp) return false;
-    if (s.replace(word, word.with_state(State::timed_out))) return true;
+    if (s.replace(word, word.with_state(to))) return true;
   }
   return false;
 }

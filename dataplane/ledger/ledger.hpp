@@ -139,8 +139,10 @@ class Ledger {
   uint32_t epoch_of(Tsc now) const noexcept {
     return static_cast<uint32_t>(now / epoch_tsc_) & (kEpochs - 1);
   }
-  // Organisations 4096 apart share a group; commands without a proven one are one group.
-  static constexpr uint16_t group_of(OrgIndex org) noexcept { return org & (kGroups - 1); }
+  // Organisations 4095 apart share a group; commands without a proven one are one group together.
+  static constexpr uint16_t group_of(OrgIndex org, bool proven) noexcept {
+    return static_cast<uint16_t>(proven ? org % (kGroups - 1) : kGroups - 1);
+  }
 
   // Gets a command's bucket on its way to the cache.
   void prefetch(const Hash& hash) const noexcept {
@@ -163,6 +165,9 @@ class Ledger {
   void release(Ref ref, Counts& counts) noexcept;
   // The same for one admitted as a retry: the same attempt may come again.
   void release_retry(Ref ref, uint8_t attempt) noexcept;
+  // The same for a command whose transmission `stamp` was recorded but never left: a fresh one is
+  // given back, one sent before counts as timed out.
+  bool take_back(Ref ref, uint32_t stamp, bool again, Counts& counts) noexcept;
   // A command admitted as fresh that is kept for a while: no retry of it passes, and it does not
   // hold its slot against newer ones. record_sent() or release() end it.
   void park(Ref ref) noexcept;
@@ -172,9 +177,15 @@ class Ledger {
   // Moves what find() found in flight to answered, exactly once over all workers.
   Settled settle(const Found& found, lcp::Status status, Tsc now) noexcept;
 
-  void prefetch(Ref ref) const noexcept { __builtin_prefetch(&slot(ref), 1); }
   // The line that record_sent() is going to write: ask for it as soon as the command is admitted.
   void prefetch_flight(Ref ref) const noexcept { __builtin_prefetch(&flight(ref), 1); }
+  // Of entries that are looked at soon, by is_owed() or mark_timed_out().
+  void prefetch(Ref ref) const noexcept {
+    __builtin_prefetch(&slot(ref), 1);
+    __builtin_prefetch(&flight(ref));
+  }
+  // Whether the transmission `stamp` of a command still waits for its reply.
+  bool is_owed(Ref ref, uint32_t stamp) const noexcept;
   // Counts the time-out of the transmission `stamp` of a command: true once, if it is still owed.
   bool mark_timed_out(Ref ref, uint32_t stamp) noexcept;
 
@@ -213,6 +224,7 @@ class Ledger {
   bool admit_known(const Command& command, Slot& slot, uint32_t epoch, Admission& out) noexcept;
   bool own(Slot& slot, Ref ref, bool again, Sent& sent) noexcept;
   bool is_at_share(const Bucket& bucket, uint32_t group) const noexcept;
+  bool end_flight(Ref ref, uint32_t stamp, State to) noexcept;
   void sweep_one(Slot& slot, uint32_t epoch, Swept& swept) noexcept;
   bool repair(Bucket& bucket) noexcept;
   Found find_one(const Hash& hash, uint32_t epoch) const noexcept;

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Time-outs of commands in flight. Each worker watches what it sent itself; whether a command is
-// still owed an answer the ledger knows, so an answer that came through another worker cancels
-// nothing here and costs nothing. Thread: the worker.
+// One worker's watch over the commands that it sent: a timing wheel of transmissions. One that is
+// still unanswered when its time is up, and was not sent again meanwhile, counts once as a time-out
+// of its node, whichever worker would have got the reply. Thread: the worker; no other touches it.
 #pragma once
+
+#include <cstdint>
 
 #include "dataplane/core/timing_wheel.hpp"
 #include "dataplane/core/types.hpp"
@@ -12,31 +14,33 @@
 
 namespace lf::ledger {
 
+// A transmission that is watched.
+struct Watched {
+  Ref ref = 0;
+  uint32_t stamp = 0;
+  NodeSlot node = kNoNode;
+  uint16_t breaker_epoch = 0;
+};
+
 class Timeouts {
  public:
-  // capacity: commands in flight at once that are watched; more are not, and are counted.
+  // capacity: most transmissions at once, 32 bytes each.
   Timeouts(uint32_t capacity, uint64_t tsc_hz);
 
-  // Watches one transmission. False: no room.
-  bool watch(Ref ref, Tsc sent, Tsc timeout_tsc, NodeSlot node, uint16_t breaker_epoch) noexcept;
+  // False: no room, nobody will notice if the reply does not come.
+  bool watch(const Watched& transmission, Tsc due) noexcept {
+    return wheel_.insert(transmission, due);
+  }
 
-  // Counts the time-outs that have come, each exactly once. Returns how many.
+  // Once a loop. Counts what has timed out in `nodes` [kNodesMax]; returns how many.
   uint32_t expire(Ledger& ledger, const forward::NodeLive& live, NodeStats* nodes,
                   Tsc now) noexcept;
 
   uint32_t watched() const noexcept { return wheel_.size(); }
 
  private:
-  struct Watched {
-    Ref ref;
-    Tsc timeout_tsc;
-    uint32_t stamp;
-    NodeSlot node;
-    uint16_t breaker_epoch;
-  };
-
   TimingWheel<Watched> wheel_;
-  uint64_t tsc_hz_;
+  uint64_t us_per_tick_q32_;
 };
 
 }  // namespace lf::ledger

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/match/match.hpp"
 
+#include <rte_mbuf.h>
 #include <rte_udp.h>
+
+#include <algorithm>
 
 #include "dataplane/core/outcome_word.hpp"
 #include "dataplane/net/address.hpp"
@@ -9,157 +12,229 @@
 namespace lf::match {
 namespace {
 
-// Somebody else may settle the same command between our look and our change: look again, but not
-// for ever.
-constexpr uint32_t kLooksMax = 4;
+using forward::NodeLive;
+using forward::Table;
+using ledger::Flight;
+using ledger::Found;
+using ledger::Ledger;
+using ledger::Settled;
+
+constexpr uint32_t kLooksMax = 8;  // at a command that changes while it is being answered
+
+uint64_t to_us(const State& state, Tsc ticks) noexcept {
+  return static_cast<uint64_t>((Int128{state.us_per_tick_q32} * ticks) >> 32);
+}
+
+const lcp::ReplyBody& body_of(const Meta& m) noexcept {
+  return *reinterpret_cast<const lcp::ReplyBody*>(m.lcp + 1);
+}
 
 struct Sender {
   IpAddress address;
-  uint16_t port;  // wire order
+  uint16_t port = 0;  // wire order
 };
 
-Sender sender_of(const rte_mbuf* m, const Meta& meta) noexcept {
-  const auto* frame = rte_pktmbuf_mtod(m, const uint8_t*);
-  Sender s;
-  IpAddress destination;
-  net::load_addresses(frame + meta.l3_offset, meta.ip_version, s.address, destination);
-  s.port = reinterpret_cast<const rte_udp_hdr*>(frame + meta.l4_offset)->src_port;
-  return s;
+Sender sender_of(const Burst& burst, uint32_t i) noexcept {
+  const Meta& m = burst.meta[i];
+  const auto* frame = rte_pktmbuf_mtod(burst.packets[i], const uint8_t*);
+  Sender sender;
+  IpAddress to;
+  net::load_addresses(frame + m.l3_offset, m.ip_version, sender.address, to);
+  sender.port = reinterpret_cast<const rte_udp_hdr*>(frame + m.l4_offset)->src_port;
+  return sender;
 }
 
-bool is_from(const forward::Table& table, NodeSlot slot, const Sender& sender) noexcept {
-  if (slot >= table.nodes.size()) return false;
+// By its address, or by the tag of the organisation that the node belongs to. Compared with the
+// node itself: several services may have a node at one address.
+bool is_from(const Table& table, const Burst& burst, uint32_t i, NodeSlot slot) noexcept {
+  if (slot >= table.nodes.size() || !table.nodes[slot].configured) return false;
   const forward::Node& node = table.nodes[slot];
-  return node.configured && node.address == sender.address && node.port == sender.port;
+  const Sender sender = sender_of(burst, i);
+  if (sender.address == node.address && sender.port == node.port) [[likely]]
+    return true;
+  const Meta& m = burst.meta[i];
+  return m.authenticated && m.org != kNoOrg && m.org == node.owner;
 }
 
-// What the reply says of the node: latency and outcome.
-void count(const forward::Table& table, const forward::NodeLive& live, State& state,
-           const ledger::Flight& flight, lcp::Status status, ledger::Settled how,
-           Tsc now) noexcept {
-  NodeStats& node = state.nodes[flight.node];
-  const Tsc ticks = now > flight.sent ? now - flight.sent : 0;
-  const bool good = status != lcp::Status::failed && status != lcp::Status::busy;
-  const bool known = flight.service < table.services.size();
-  // A failure is as slow as a time-out: a node that fails fast must not look fast.
-  const Tsc charged =
-      good || !known ? ticks : std::max(ticks, table.services[flight.service].timeout_tsc);
-  const uint64_t us = charged * 1'000'000 / state.tsc_hz;
-  node.latency[latency_bucket(us)].add(1);
-  // Late: the time-out was counted as its outcome already.
-  if (how == ledger::Settled::late) return node.answered_late.add(1);
-  node.latency_sum_us.add(us);
-  switch (status) {
+// Who sent a REPORT: it says so itself, from whatever port, signed by the node's owner.
+NodeSlot reporter_of(const Table& table, const Meta& m) noexcept {
+  const auto* body = reinterpret_cast<const lcp::ReportBody*>(m.lcp + 1);
+  const uint32_t id = lcp::be32(body->node_id);
+  if (!m.authenticated || m.org == kNoOrg) return kNoNode;
+  for (uint32_t slot = 0; slot < table.nodes.size(); ++slot) {
+    const forward::Node& node = table.nodes[slot];
+    if (node.configured && node.node_id == id && node.owner == m.org)
+      return static_cast<NodeSlot>(slot);
+  }
+  return kNoNode;
+}
+
+// Proven commands first, for nearly all are; the names that are left in the other space.
+void look_up(const Ledger& ledger, State& state, const Burst& burst, const Selection& replies,
+             Tsc now) noexcept {
+  uint8_t missing[kBurstMax];
+  uint32_t missing_count = 0;
+  for (uint32_t k = 0; k < replies.count; ++k) {
+    const Meta& m = burst.meta[replies.index[k]];
+    state.names[k] = {m.lcp->command_id, ledger::space_of(m.org_id, true)};
+  }
+  ledger.hasher().run(state.names, replies.count, state.hashes);
+  for (uint32_t k = 0; k < replies.count; ++k) ledger.prefetch(state.hashes[k]);
+  ledger.find(state.hashes, replies.count, now, state.found);
+  for (uint32_t k = 0; k < replies.count; ++k) {
+    if (state.found[k].ref != 0) continue;
+    const Meta& m = burst.meta[replies.index[k]];
+    state.names[missing_count] = {m.lcp->command_id, ledger::space_of(m.org_id, false)};
+    missing[missing_count++] = static_cast<uint8_t>(k);
+  }
+  if (missing_count == 0) return;
+  ledger::Hash hashes[kBurstMax];
+  ledger.hasher().run(state.names, missing_count, hashes);
+  for (uint32_t k = 0; k < missing_count; ++k) ledger.prefetch(hashes[k]);
+  for (uint32_t k = 0; k < missing_count; ++k) {
+    state.hashes[missing[k]] = hashes[k];
+    ledger.find(&hashes[k], 1, now, &state.found[missing[k]]);
+  }
+}
+
+// Settles the command; on success `found` is what was settled.
+Verdict settle(const Table& table, Ledger& ledger, const Burst& burst, uint32_t i,
+               const ledger::Hash& hash, Found& found, bool& late, Tsc now) noexcept {
+  const auto status = static_cast<lcp::Status>(body_of(burst.meta[i]).status);
+  for (uint32_t looks = 0; looks < kLooksMax; ++looks) {
+    if (found.ref != 0 && found.state() == ledger::State::answered) return Verdict::reply_duplicate;
+    if (found.ref == 0 || !found.has_flight()) return Verdict::reply_unknown;
+    if (!is_from(table, burst, i, found.flight.node)) return Verdict::reply_not_from_node;
+    const Settled settled = ledger.settle(found, status, now);
+    late = settled == Settled::late;
+    if (settled != Settled::changed) return Verdict::none;
+    ledger.find(&hash, 1, now, &found);
+  }
+  return Verdict::reply_unknown;
+}
+
+void record_outcome(const Table& table, const NodeLive& live_nodes, State& state,
+                    const Flight& flight, uint8_t status, bool late, Tsc now) noexcept {
+  NodeStats& stats = state.nodes[flight.node];
+  if (late) return stats.answered_late.add(1);
+  const forward::Service* service =
+      flight.service < table.services.size() ? &table.services[flight.service] : nullptr;
+  // Another worker's clock may have been ahead when the command was sent.
+  Tsc ticks = static_cast<int64_t>(now - flight.sent) > 0 ? now - flight.sent : 0;
+  if (service != nullptr && service->slow_tsc != 0 && ticks > service->slow_tsc) stats.slow.add(1);
+  bool good = false;
+  switch (static_cast<lcp::Status>(status)) {
     case lcp::Status::ok:
-      node.ok.add(1);
+      stats.ok.add(1);
+      good = true;
       break;
     case lcp::Status::failed:
-      node.failed.add(1);
+      stats.failed.add(1);
       break;
     case lcp::Status::busy:
-      node.busy.add(1);
+      stats.busy.add(1);
       break;
     default:
-      node.other.add(1);
+      stats.other.add(1);
+      good = true;
   }
-  const Tsc slow = known ? table.services[flight.service].slow_tsc : 0;
-  if (slow != 0 && ticks > slow) node.slow.add(1);
-  count_outcomes(node.outcomes_in_epoch, live.breaker(flight.node).epoch, flight.breaker_epoch,
-                 good ? 1 : 0, good ? 0 : 1);
+  if (!good && service != nullptr) ticks = std::max(ticks, service->timeout_tsc);
+  const uint64_t us = to_us(state, ticks);
+  stats.latency_sum_us.add(us);
+  stats.latency[latency_bucket(us)].add(1);
+  count_outcomes(stats.outcomes_in_epoch, live_nodes.breaker(flight.node).epoch,
+                 flight.breaker_epoch, good, !good);
+}
+
+Flight flight_of(const Meta& m, const rewrite::Client& client, Tsc now) noexcept {
+  Flight f;
+  f.client = client;
+  f.sent = now;
+  f.service = m.service;
+  f.node = m.node;
+  f.breaker_epoch = m.breaker_epoch;
+  f.attempt = m.attempt;
+  f.flags = static_cast<uint8_t>((m.replayable ? ledger::kFlightReplayable : 0) |
+                                 (client.ip_version == 0 ? ledger::kFlightFromControl : 0));
+  return f;
 }
 
 }  // namespace
 
-State::State(NodeStats* node_stats, WorkerStats* worker_stats, uint32_t watched, uint64_t hz)
-    : nodes(node_stats), stats(worker_stats), tsc_hz(hz), timeouts(watched, hz) {}
+State::State(NodeStats* node_stats, WorkerStats* worker_stats, uint32_t watched_max,
+             uint64_t tsc_hz)
+    : timeouts(watched_max, tsc_hz),
+      nodes(node_stats),
+      stats(worker_stats),
+      us_per_tick_q32(((uint64_t{1'000'000} << 32) + tsc_hz - 1) / tsc_hz) {}
 
-void run(const forward::Table& table, const forward::NodeLive& nodes, ledger::Ledger& ledger,
-         State& s, Burst& burst, Selection& live, Selection& to_control, Tsc now) noexcept {
-  for (uint32_t k = 0; k < live.count; ++k) {
-    const Meta& meta = burst.meta[live.index[k]];
-    s.names[k] = {meta.lcp->command_id, meta.org_id};
-  }
-  ledger.hasher().run(s.names, live.count, s.hashes);
-  for (uint32_t k = 0; k < live.count; ++k) ledger.prefetch(s.hashes[k]);
-  ledger.find(s.hashes, live.count, now, s.found);
+void run(const Table& table, const NodeLive& live_nodes, Ledger& ledger, State& state, Burst& burst,
+         Selection& live, Selection& submitted, Tsc now) noexcept {
+  look_up(ledger, state, burst, live, now);
   for (uint32_t k = 0; k < live.count; ++k) {
     const uint8_t i = live.index[k];
-    Meta& meta = burst.meta[i];
-    const auto status =
-        static_cast<lcp::Status>(reinterpret_cast<const lcp::ReplyBody*>(meta.lcp + 1)->status);
-    ledger::Found& found = s.found[k];
-    for (uint32_t looks = 0;; ++looks) {
-      if (found.ref == 0 || looks == kLooksMax ||
-          (!found.has_flight() && found.state() != ledger::State::answered)) {
-        burst.decide(i, Verdict::reply_unknown);
-        break;
-      }
-      if (found.state() == ledger::State::answered) {
-        burst.decide(i, Verdict::reply_duplicate);
-        break;
-      }
-      if (!is_from(table, found.flight.node, sender_of(burst.packets[i], meta))) {
-        burst.decide(i, Verdict::reply_not_from_node);
-        break;
-      }
-      const ledger::Settled how = ledger.settle(found, status, now);
-      if (how == ledger::Settled::changed) {
-        ledger.find(&s.hashes[k], 1, now, &found);
-        continue;
-      }
-      count(table, nodes, s, found.flight, status, how, now);
-      meta.node = found.flight.node;
-      s.clients[i] = found.flight.client;
-      if ((found.flight.flags & ledger::kFlightFromControl) != 0) {
-        to_control.add(i);
-        burst.decide(i, Verdict::reply_to_control);
-      }
-      break;
-    }
-  }
-  keep_undecided(burst, live);
-}
-
-void find_senders(const forward::Table& table, Burst& burst, Selection& live,
-                  Verdict stranger) noexcept {
-  for (const uint8_t i : live) {
-    Meta& meta = burst.meta[i];
-    const Sender sender = sender_of(burst.packets[i], meta);
-    meta.node = forward::find_node(table, sender.address, sender.port);
-    if (meta.node == kNoNode) burst.decide(i, stranger);
-  }
-  keep_undecided(burst, live);
-}
-
-void record_sent(const forward::Table& table, ledger::Ledger& ledger, State& s, const Burst& burst,
-                 const Selection& live, const rewrite::Client* clients, Tsc now) noexcept {
-  for (const uint8_t i : live) {
-    const Meta& meta = burst.meta[i];
-    ledger::Flight flight;
-    flight.client = clients[i];
-    flight.sent = now;
-    flight.service = meta.service;
-    flight.node = meta.node;
-    flight.breaker_epoch = meta.breaker_epoch;
-    flight.attempt = meta.attempt;
-    flight.flags =
-        static_cast<uint8_t>((meta.replayable ? ledger::kFlightReplayable : 0) |
-                             (meta.origin == Origin::intake ? ledger::kFlightFromControl : 0));
-    const ledger::Sent sent =
-        ledger.record_sent(meta.ledger_ref, flight, meta.is_retry, now, s.counts);
-    NodeStats& node = s.nodes[meta.node];
-    node.sent.add(1);
-    if (sent.left != kNoNode) s.nodes[sent.left].left.add(1);
-    // A node that answers the client itself owes us nothing.
-    if (!sent.recorded || table.nodes[meta.node].mode == forward::Mode::dsr_l2) {
-      node.left.add(1);
+    Found& found = state.found[k];
+    bool late = false;
+    const Verdict verdict = settle(table, ledger, burst, i, state.hashes[k], found, late, now);
+    if (verdict != Verdict::none) {
+      burst.decide(i, verdict);
       continue;
     }
-    if (!s.timeouts.watch(meta.ledger_ref, now, table.services[meta.service].timeout_tsc, meta.node,
-                          meta.breaker_epoch)) {
-      s.stats->timeouts_untracked.add(1);
+    Meta& m = burst.meta[i];
+    record_outcome(table, live_nodes, state, found.flight, body_of(m).status, late, now);
+    m.node = found.flight.node;
+    if ((found.flight.flags & ledger::kFlightFromControl) != 0) {
+      burst.decide(i, Verdict::reply_to_control);
+      submitted.add(i);
+    } else {
+      state.clients[i] = found.flight.client;
     }
   }
+  keep_undecided(burst, live);
+}
+
+void find_senders(const Table& table, Burst& burst, Selection& live, Verdict stranger) noexcept {
+  for (const uint8_t i : live) {
+    Meta& m = burst.meta[i];
+    if (m.kind == Kind::report) {
+      m.node = reporter_of(table, m);
+    } else {
+      const Sender sender = sender_of(burst, i);
+      m.node = forward::find_node(table, sender.address, sender.port);
+    }
+    if (m.node == kNoNode) burst.decide(i, stranger);
+  }
+  keep_undecided(burst, live);
+}
+
+void record_sent(const Table& table, Ledger& ledger, State& state, const Burst& burst,
+                 const Selection& commands, const rewrite::Client* clients, Tsc now) noexcept {
+  const uint32_t stamp = ledger::stamp_of(now);
+  for (const uint8_t i : commands) {
+    const Meta& m = burst.meta[i];
+    const ledger::Sent sent = ledger.record_sent(m.ledger_ref, flight_of(m, clients[i], now),
+                                                 m.is_retry, now, state.counts);
+    if (sent.left != kNoNode) state.nodes[sent.left].left.add(1);
+    NodeStats& stats = state.nodes[m.node];
+    stats.sent.add(1);
+    state.unwatched &= ~(uint64_t{1} << i);
+    if (!sent.recorded || table.nodes[m.node].mode != forward::Mode::proxy) {
+      stats.left.add(1);  // no reply to it will come by, or be known
+      state.unwatched |= uint64_t{1} << i;
+      continue;
+    }
+    const Tsc timeout = table.services[m.service].timeout_tsc;
+    if (!state.timeouts.watch({m.ledger_ref, stamp, m.node, m.breaker_epoch}, now + timeout))
+      state.stats->timeouts_untracked.add(1);
+  }
+}
+
+void not_sent(Ledger& ledger, State& state, const Burst& burst, uint32_t i, Tsc sent) noexcept {
+  const Meta& meta = burst.meta[i];
+  if (!ledger.take_back(meta.ledger_ref, ledger::stamp_of(sent), meta.is_retry, state.counts))
+    return;
+  // What is not watched has left the node's books already.
+  if ((state.unwatched >> i & 1) == 0) state.nodes[meta.node].left.add(1);
 }
 
 }  // namespace lf::match

@@ -1,12 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The match stage: finds the command that a node's REPLY answers and who is waiting for it, and
-// counts what became of the command for its node. Called by the pipeline on the worker that got the
-// reply, whichever sent the command. record_sent() is its other half: it keeps the flight of each
-// command just before it is sent.
-//
-// A reply counts only when it comes from the address and port of the node to which the command was
-// last sent. A tag does not help: replies are signed with the organisation's key, which its clients
-// have too, and nobody but the node may speak for the node.
+// Match stage: which command does this reply answer, may its sender answer it, and to whom does it
+// go? Settles the command in the ledger exactly once over all workers and records the outcome and
+// the latency for the node. record_sent() is the other end: what transmit calls for each command
+// on its way to a node. Called by the pipeline on workers.
 #pragma once
 
 #include "dataplane/core/burst.hpp"
@@ -20,35 +16,48 @@
 
 namespace lf::match {
 
+// One per worker.
 struct State {
-  State(NodeStats* nodes, WorkerStats* stats, uint32_t watched, uint64_t tsc_hz);
+  // watched_max: commands in flight at once whose time-outs are noticed. `stats` and
+  // `nodes` [kNodesMax] are the worker's.
+  State(NodeStats* nodes, WorkerStats* stats, uint32_t watched_max, uint64_t tsc_hz);
 
-  NodeStats* nodes;  // this worker's, [kNodesMax]
-  WorkerStats* stats;
-  uint64_t tsc_hz;
+  rewrite::Client clients[kBurstMax];  // of the last run(): by position, for each reply that stays
   ledger::Timeouts timeouts;
-  ledger::Counts counts;
-  rewrite::Client clients[kBurstMax];  // of replies, by position in the burst
-  // Scratch, by place in the selection.
+  NodeStats* nodes;
+  WorkerStats* stats;
+  ledger::Counts counts;  // control reads them: `unrecorded`, `vacated`
+  uint64_t us_per_tick_q32;
+  uint64_t unwatched = 0;  // positions that the last record_sent() of each did not watch
+
+  // Scratch.
   ledger::Name names[kBurstMax];
   ledger::Hash hashes[kBurstMax];
   ledger::Found found[kBurstMax];
 };
 
-// Decides reply_unknown, reply_duplicate, reply_not_from_node. What is left in `live` has its
-// client in state.clients; replies to commands that control submitted go to `to_control`.
-void run(const forward::Table& table, const forward::NodeLive& nodes, ledger::Ledger& ledger,
-         State& state, Burst& burst, Selection& live, Selection& to_control, Tsc now) noexcept;
+// REPLYs. Decides reply_unknown, reply_not_from_node, reply_duplicate, and reply_to_control for
+// those that go into `submitted`: answers to commands that control submitted. What stays in `live`
+// has its client in state.clients and its sender in meta.node.
+void run(const forward::Table& table, const forward::NodeLive& live_nodes, ledger::Ledger& ledger,
+         State& state, Burst& burst, Selection& live, Selection& submitted, Tsc now) noexcept;
 
-// Sets Meta::node of REPORTs and PROBE_REPLYs to their sender; decides `stranger` for those from an
-// address that is no node's.
+// REPORTs and PROBE_REPLYs: sets meta.node to the node that they come from. A PROBE_REPLY comes
+// from the node's address; a REPORT names its node and is signed by its owner. Others are decided
+// `stranger`.
 void find_senders(const forward::Table& table, Burst& burst, Selection& live,
                   Verdict stranger) noexcept;
 
-// Keeps the flights of commands that are about to be sent; `clients` by position in the burst. Sets
-// the time-outs going, for nodes that answer through us.
+// Commands that are handed to the port right after this: keeps their flights, counts them for
+// their nodes, starts to watch for time-outs. `clients` by position; one with ip_version 0 is a
+// command that control submitted.
 void record_sent(const forward::Table& table, ledger::Ledger& ledger, State& state,
-                 const Burst& burst, const Selection& live, const rewrite::Client* clients,
+                 const Burst& burst, const Selection& commands, const rewrite::Client* clients,
                  Tsc now) noexcept;
+
+// A command that record_sent() was told of at `sent`, in this burst, and that the port did not
+// take.
+void not_sent(ledger::Ledger& ledger, State& state, const Burst& burst, uint32_t i,
+              Tsc sent) noexcept;
 
 }  // namespace lf::match

@@ -17,6 +17,19 @@ constexpr uint64_t kDelaySlotsPerSecond = 2000;  // a delayed packet leaves at m
 constexpr uint64_t kDelayHorizonSeconds = 5;
 constexpr uint32_t kWatchedMax = 1u << 20;  // commands in flight with a time-out, per worker
 
+// Both ascending; `some` is part of `from`.
+void take_out(Selection& from, const Selection& some) noexcept {
+  if (some.count == 0) return;
+  uint16_t kept = 0, k = 0;
+  for (uint16_t i = 0; i < from.count; ++i) {
+    if (k < some.count && from.index[i] == some.index[k])
+      ++k;
+    else
+      from.index[kept++] = from.index[i];
+  }
+  from.count = kept;
+}
+
 }  // namespace
 
 State::State(const Pipeline::Setup& s)
@@ -73,18 +86,25 @@ void Pipeline::commands(const Snapshot& snapshot, Burst& burst, const Selection&
     for (const uint8_t i : live) burst.decide(i, Verdict::stopping);
     live.count = 0;
   }
-  dedup::run(*shared.ledger, s.dedup, burst, live, now);
-  const Selection owned = live;
-  identity::run(snapshot.policy->identity, burst, live, unix_us);
-  audit::admit(s.audit, burst, live, all.count);
-  policy::run(*snapshot.policy, s.policy, burst, live);
-  quota::run(*snapshot.quota, *shared.windows, s.quota, burst, live, now, unix_us);
-  forward(snapshot, burst, live, now, out);
+  // Retries of commands in this very burst have their turn when those are sent.
+  Selection round = all;
+  do {
+    dedup::run(*shared.ledger, s.dedup, burst, live, now);
+    const Selection later = s.dedup.deferred;
+    take_out(round, later);
+    const Selection owned = live;
+    identity::run(snapshot.policy->identity, burst, live, unix_us);
+    audit::admit(s.audit, burst, live, round.count);
+    policy::run(*snapshot.policy, s.policy, burst, live);
+    quota::run(*snapshot.quota, *shared.windows, s.quota, burst, live, now, unix_us);
+    forward(snapshot, burst, live, now, out);
 
-  give_back(burst, owned);
-  audit::append(s.audit, burst, all, unix_us);
-  keep(snapshot, burst, owned, now, out);
-  answer(snapshot, burst, all, out);
+    give_back(burst, owned);
+    audit::append(s.audit, burst, round, unix_us);
+    keep(snapshot, burst, owned, now, out);
+    answer(snapshot, burst, round, out);
+    live = round = later;
+  } while (live.count != 0);
 }
 
 // From an admitted command to a frame on its way to a node.
@@ -311,12 +331,8 @@ void Pipeline::free_rest(Burst& burst, Outbox& out) noexcept {
 void Pipeline::not_sent(Burst& burst, uint8_t position) noexcept {
   if (position == kNoPosition) return;
   Meta& meta = burst.meta[position];
-  // A command that was recorded as sent: its time-out must not blame the node. The entry counts as
-  // timed out already, so a retry passes.
-  if (meta.verdict == Verdict::forwarded &&
-      setup_.shared->ledger->mark_timed_out(meta.ledger_ref, ledger::stamp_of(state_->now))) {
-    setup_.node_stats[meta.node].left.add(1);
-  }
+  if (meta.verdict == Verdict::forwarded)
+    match::not_sent(*setup_.shared->ledger, state_->match, burst, position, state_->now);
   if (meta.verdict != Verdict::too_big) {
     meta.verdict =
         meta.verdict == Verdict::to_kernel ? Verdict::kernel_port_full : Verdict::tx_full;

@@ -28,9 +28,9 @@ Block aes(const uint8_t* key, const Block& in) {
 }
 
 // x * y modulo x^128 + x^7 + x^2 + x + 1; bit i of the 128-bit number stands for x^i.
-Block multiply(uint32_t y, const uint64_t* x) {
+Block multiply(uint64_t y, const uint64_t* x) {
   uint64_t lo = x[0], hi = x[1], out_lo = 0, out_hi = 0;
-  for (int bit = 0; bit < 32; ++bit) {
+  for (int bit = 0; bit < 33; ++bit) {
     if ((y >> bit & 1) != 0) {
       out_lo ^= lo;
       out_hi ^= hi;
@@ -45,8 +45,8 @@ Block multiply(uint32_t y, const uint64_t* x) {
   return b;
 }
 
-Hash reference(const Secret& s, const Block& id, uint32_t org) {
-  Block in = multiply(org, s.tweak);
+Hash reference(const Secret& s, const Block& id, uint64_t space) {
+  Block in = multiply(space, s.tweak);
   for (int i = 0; i < 16; ++i) in[i] ^= id[i];
   const Block out = aes(s.aes_key, in);
   Hash h;
@@ -63,12 +63,14 @@ RC_GTEST_PROP(LedgerHash, IsWhatItsFormulaSays,
   secret.tweak[1] = s1;
   ids.resize(std::min<size_t>(ids.size(), 70));
   std::vector<Name> names;
-  for (const Block& id : ids) names.push_back({id.data(), *rc::gen::arbitrary<uint32_t>()});
+  for (const Block& id : ids)
+    names.push_back(
+        {id.data(), space_of(*rc::gen::arbitrary<uint32_t>(), *rc::gen::arbitrary<bool>())});
   std::vector<Hash> hashes(ids.size() + 1);
   const Hasher hasher(secret);
   hasher.run(names.data(), static_cast<uint32_t>(names.size()), hashes.data());
   for (size_t i = 0; i < ids.size(); ++i)
-    RC_ASSERT(hashes[i] == reference(secret, ids[i], names[i].org_id));
+    RC_ASSERT(hashes[i] == reference(secret, ids[i], names[i].space));
   RC_ASSERT(hashes.back() == Hash{});  // nothing written behind the last one
 }
 
@@ -78,6 +80,7 @@ TEST(LedgerHash, DiffersByOrganisationAndBySecret) {
   const Block id{};
   const Hash a = Hasher(secret).one({id.data(), 1});
   EXPECT_NE(a, Hasher(secret).one({id.data(), 2}));
+  EXPECT_NE(a, Hasher(secret).one({id.data(), space_of(1, false)}));
   secret.aes_key[15] = 1;
   EXPECT_NE(a, Hasher(secret).one({id.data(), 1}));
 }

@@ -153,6 +153,32 @@ TEST(Ledger, AReplyBeforeTheCommandWasSentAgainIsNotSettledFromAnOldLook) {
   EXPECT_EQ(l->settle(before, lcp::Status::ok, kNow), Settled::changed);
 }
 
+TEST(Ledger, KnowsWhichTransmissionIsOwed) {
+  TestLedger l;
+  const Admission a = l.admit(1, 7, 0, kNow);
+  const uint32_t stamp = stamp_of(flight_to(4, kNow).sent);
+  EXPECT_FALSE(l->is_owed(a.ref, stamp));
+  l->record_sent(a.ref, flight_to(4, kNow), false, kNow, l.counts);
+  EXPECT_TRUE(l->is_owed(a.ref, stamp));
+  EXPECT_FALSE(l->is_owed(a.ref, stamp + 1));
+  EXPECT_FALSE(l->is_owed(a.ref ^ uint64_t{1} << 40, stamp));  // of a command that has gone
+  l->mark_timed_out(a.ref, stamp);
+  EXPECT_TRUE(l->is_owed(a.ref, stamp));
+  l->settle(l.find(1, 7, kNow), lcp::Status::ok, kNow);
+  EXPECT_FALSE(l->is_owed(a.ref, stamp));
+}
+
+TEST(Ledger, TakesBackWhatNeverLeft) {
+  TestLedger l;
+  const Admission a = l.admit(1, 7, 0, kNow);
+  const uint32_t stamp = stamp_of(flight_to(4, kNow).sent);
+  l->record_sent(a.ref, flight_to(4, kNow), false, kNow, l.counts);
+  EXPECT_FALSE(l->take_back(a.ref, stamp + 1, false, l.counts));
+  EXPECT_TRUE(l->take_back(a.ref, stamp, false, l.counts));
+  EXPECT_FALSE(l->take_back(a.ref, stamp, false, l.counts));
+  EXPECT_EQ(l.admit(1, 7, 0, kNow).result, Lookup::fresh);
+}
+
 TEST(Ledger, ForgetsAfterTheWindowAndNotBefore) {
   TestLedger l;
   const Tsc start = 100 * 1000;  // begins an epoch

@@ -36,10 +36,11 @@ class TestLedger {
 
   Ledger& operator*() { return ledger_; }
   Ledger* operator->() { return &ledger_; }
+  const Ledger* operator->() const { return &ledger_; }
 
   Hash hash(uint32_t org, uint64_t id) const {
     const Id name(id);
-    return ledger_.hasher().one({name.bytes, org});
+    return ledger_.hasher().one({name.bytes, space_of(org, true)});
   }
   Admission admit(uint32_t org, uint64_t id, uint8_t attempt, Tsc now) {
     const Command c{hash(org, id), static_cast<uint16_t>(org % kGroups), attempt};
