@@ -10,7 +10,9 @@ namespace lf::crypto {
 
 // GCC 12 takes its own _mm512_undefined_epi32() for a mistake (PR 105593).
 #pragma GCC diagnostic push
+#if !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #define LF_VAES __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,vaes")))
 
