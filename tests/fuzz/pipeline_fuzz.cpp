@@ -50,8 +50,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   parse::State state;
   parse::Sorted sorted;
   parse::run(t.parse, state, burst, sorted, 0);
-  check((meta.verdict != Verdict::none) != (meta.kind != Kind::undecided) ||
-        meta.kind != Kind::undecided);
+  check(meta.verdict != Verdict::none || meta.kind != Kind::undecided);
   exception::Out out;
   exception::run(t.parse, burst, sorted.exceptions, sorted.probes, out);
   if (sorted.exceptions.count + sorted.probes.count > 0) check(meta.verdict != Verdict::none);
