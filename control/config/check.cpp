@@ -93,7 +93,7 @@ void check_organisations(Context& context, const Config& config) {
       prefixes.add(format_prefix(org.prefixes[k]), path, fmt::format("prefixes[{}]", k));
     for (const auto& [name, quota] : org.intents)
       if (!contains(intents, name))
-        suggest(context, fmt::format("{}.intents.{}", path, name), name, "a configured intent",
+        suggest(context, fmt::format("{}.intents[{}]", path, name), name, "a configured intent",
                 intents);
   }
 }

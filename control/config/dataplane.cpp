@@ -27,10 +27,13 @@ void read_dataplane(Context& context, const YAML::Node& node, Dataplane& out) {
   map.value("cpus", out.lcores, "CPU list", format_cpus(out.lcores), parse_cpus);
   if (!out.lcores.empty()) out.workers = static_cast<uint32_t>(out.lcores.size());
   map.integer("workers", out.workers, 1, kWorkersMax);
-  if (map.has("main_cpu")) out.main_lcore = 0;
-  uint32_t main_cpu = out.main_lcore.value_or(0);
-  map.integer("main_cpu", main_cpu, 0, 1023);
-  if (out.main_lcore) out.main_lcore = main_cpu;
+  map.value("main_cpu", out.main_lcore, "integer 0..1023", "automatic",
+            [](const std::string& given) -> Parsed<std::optional<uint32_t>> {
+              const auto cpu = parse_integer(given);
+              if (!cpu || *cpu < 0 || *cpu > 1023)
+                return tl::unexpected<std::string>("is not a CPU in 0..1023");
+              return std::optional(static_cast<uint32_t>(*cpu));
+            });
   map.integer("burst", out.burst, 1, kBurstMax);
   read_idle(context, map.child("idle"), map.path_of("idle"), out.idle);
   map.boolean("hugepages", out.hugepages);

@@ -50,19 +50,22 @@ void read_key(Context& context, const std::string& id, const YAML::Node& node,
 
 }  // namespace
 
-void read_quota(Context& context, Map& map, std::string_view key, Quota& out) {
-  const YAML::Node node = map.child(key, "rate, or map");
+void read_quota(Context& context, const YAML::Node& node, const std::string& path, Quota& out) {
   if (!node.IsDefined() || node.IsNull()) return;
   if (node.IsScalar()) {
     const auto rate = parse_rate_per_minute(node.Scalar());
-    if (!rate) return map.error(key, quote(node.Scalar()) + " " + rate.error());
+    if (!rate) return context.error_at(path, quote(node.Scalar()) + " " + rate.error());
     out = Quota{*rate, false};
     return;
   }
-  Map inner(context, node, map.path_of(key));
+  Map inner(context, node, path);
   inner.rate("limit", out.per_minute);
   inner.boolean("hard", out.hard);
   inner.finish();
+}
+
+void read_quota(Context& context, Map& map, std::string_view key, Quota& out) {
+  read_quota(context, map.child(key, "rate, or map"), map.path_of(key), out);
 }
 
 void read_organisation(Context& context, const YAML::Node& node, std::string path,
@@ -80,17 +83,12 @@ void read_organisation(Context& context, const YAML::Node& node, std::string pat
   if (out.keys.size() > 2)
     map.error("keys", fmt::format("has {} keys; at most 2 may be live", out.keys.size()));
   read_quota(context, map, "quota", out.quota);
-  const YAML::Node intents = map.child("intents", "map of intent to quota");
-  if (intents.IsDefined() && !intents.IsNull()) {
-    Map inner(context, intents, map.path_of("intents"));
-    if (intents.IsMap())
-      for (const auto& pair : intents) {
-        if (!pair.first.IsScalar()) continue;  // reported by inner
-        Quota quota;
-        read_quota(context, inner, pair.first.Scalar(), quota);
-        out.intents[pair.first.Scalar()] = quota;
-      }
-  }
+  map.pairs(
+      "intents",
+      [&](const std::string& intent, const YAML::Node& value, const std::string& intent_path) {
+        read_quota(context, value, intent_path, out.intents[intent]);
+      },
+      "map of intent to quota");
   map.prefixes("prefixes", out.prefixes);
   map.finish();
 }

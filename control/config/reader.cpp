@@ -75,18 +75,19 @@ void Context::error_at(std::string key, std::string_view text) {
   }
 }
 
-void Context::describe(std::string_view key, std::string type, std::string fallback) {
+void Context::describe(KeyInfo key) {
   if (schema == nullptr) return;
   std::string general;  // services[3].name -> services[].name
   bool inside = false;
-  for (const char c : key) {
+  for (const char c : key.path) {
     if (c == ']') inside = false;
     if (!inside) general += c;
     if (c == '[') inside = true;
   }
-  for (const KeyInfo& k : *schema)
-    if (k.path == general) return;
-  schema->push_back({std::move(general), std::move(type), std::move(fallback)});
+  key.path = std::move(general);
+  for (const KeyInfo& known : *schema)
+    if (known.path == key.path) return;
+  schema->push_back(std::move(key));
 }
 
 std::vector<Error> Context::take_errors() {
@@ -140,6 +141,7 @@ bool Map::has(std::string_view key) const {
 }
 
 void Map::require(std::initializer_list<std::string_view> keys) {
+  required_.insert(required_.end(), keys.begin(), keys.end());
   if (!is_map_) return;
   for (const auto key : keys)
     if (!has(key)) context_.error(mark_, path_of(key), "is missing");
@@ -155,12 +157,19 @@ void Map::complain(std::string_view key, std::string_view given, std::string_vie
 
 YAML::Node Map::child(std::string_view key, std::string type) {
   known_.emplace_back(key);
-  if (!type.empty()) context_.describe(path_of(key), std::move(type), "");
+  if (!type.empty()) describe(key, std::move(type), "");
   Entry* entry = find(key);
   if (entry == nullptr) return YAML::Node(YAML::NodeType::Undefined);
   entry->asked = true;
   context_.remember(path_of(key), is_empty(entry->value) ? entry->mark : entry->value.Mark());
   return entry->value;
+}
+
+void Map::describe(std::string_view key, std::string type, std::string fallback) {
+  if (context_.schema == nullptr) return;
+  const bool required = std::find(required_.begin(), required_.end(), key) != required_.end();
+  context_.describe(
+      {path_of(key), std::move(type), required ? "required" : std::move(fallback), has(key)});
 }
 
 std::optional<std::string> Map::scalar_of(const YAML::Node& node, const std::string& path) {
@@ -174,7 +183,7 @@ std::optional<std::string> Map::scalar_of(const YAML::Node& node, const std::str
 
 std::optional<std::string> Map::scalar(std::string_view key, std::string type,
                                        std::string fallback) {
-  context_.describe(path_of(key), std::move(type), std::move(fallback));
+  describe(key, std::move(type), std::move(fallback));
   return scalar_of(child(key, ""), path_of(key));
 }
 

@@ -23,9 +23,10 @@ namespace lf::config {
 
 // One key that the loader knows, as docs/configuration.md must describe it.
 struct KeyInfo {
-  std::string path;  // services[].probe.interval
-  std::string type;  // "duration 10ms..1h"
-  std::string fallback;
+  std::string path;      // services[].probe.interval
+  std::string type;      // "duration 10ms..1h"
+  std::string fallback;  // the default as text, or "required"
+  bool given = false;    // the text that was read has it
 };
 
 // What all readers of one file share.
@@ -41,7 +42,7 @@ class Context {
 
   void remember(std::string key, const YAML::Mark& mark) { marks_[std::move(key)] = mark; }
   bool was_given(const std::string& key) const { return marks_.contains(key); }
-  void describe(std::string_view key, std::string type, std::string fallback);
+  void describe(KeyInfo key);
 
   bool ok() const { return errors_.empty() && left_out_ == 0; }
   std::vector<Error> take_errors();
@@ -134,6 +135,7 @@ class Map {
  private:
   std::optional<std::string> scalar(std::string_view key, std::string type, std::string fallback);
   std::optional<std::string> scalar_of(const YAML::Node& node, const std::string& path);
+  void describe(std::string_view key, std::string type, std::string fallback);
   void complain(std::string_view key, std::string_view given, std::string_view why);
   void read_integer(std::string_view key, uint64_t& out, uint64_t min, uint64_t max);
   void read_duration(std::string_view key, uint64_t& out, uint64_t unit_us, uint64_t min,
@@ -154,6 +156,7 @@ class Map {
   YAML::Mark mark_;
   std::vector<Entry> entries_;
   std::vector<std::string> known_;
+  std::vector<std::string> required_;
   bool is_map_ = true;
 };
 

@@ -30,6 +30,7 @@ void read_notifications(Context& context, const YAML::Node& node, Notifications&
 void read_control(Context& context, const YAML::Node& node, Control& out);
 
 // "600/min", or {limit: 600/min, hard: true}.
+void read_quota(Context& context, const YAML::Node& node, const std::string& path, Quota& out);
 void read_quota(Context& context, Map& map, std::string_view key, Quota& out);
 
 // The intents of a configuration that lists none, and the values that a listed one starts from.
