@@ -4,7 +4,11 @@
 namespace lf::replay {
 
 KeepPool::KeepPool(uint32_t capacity)
-    : places_(capacity), lists_(kNodesMax), reports_(kNodesMax), free_(capacity > 0 ? 0 : kEnd) {
+    : places_(capacity),
+      lists_(kNodesMax),
+      reports_(kNodesMax),
+      free_(capacity > 0 ? 0 : kEnd),
+      sweep_from_(capacity - capacity / 4) {
   for (uint32_t i = 0; i < capacity; ++i) places_[i].next = i + 1 < capacity ? i + 1 : kEnd;
 }
 

@@ -6,8 +6,8 @@
 //
 // Answers come in on any worker, so nobody tells the pool about them: it asks. `owed` is a callable
 // (ledger_ref, stamp) -> bool that says whether that transmission still waits for its answer, and
-// may have a prefetch(ledger_ref); each keep() asks it about two places, around and around, and
-// frees those that are settled.
+// may have a prefetch(ledger_ref). Once the pool is three quarters full, each keep() asks it about
+// places, around and around, until it has freed a settled one or asked four times.
 #pragma once
 
 #include <rte_mbuf.h>
@@ -21,10 +21,11 @@
 #include "dataplane/core/types.hpp"
 #include "dataplane/core/worker_stats.hpp"
 #include "dataplane/replay/orders.hpp"
+#include "dataplane/rewrite/client.hpp"
 
 namespace lf::replay {
 
-inline constexpr uint32_t kSweepPerKeep = 2;
+inline constexpr uint32_t kSweepPerKeep = 4;    // places asked about at most when one is kept
 inline constexpr uint32_t kWalkPerPoll = 64;    // kept commands looked at in one poll
 inline constexpr uint32_t kSearchPerPoll = 64;  // orders looked at in one poll
 
@@ -37,6 +38,7 @@ struct Kept {
   uint32_t next = 0, previous = 0;  // in its node's list; next: in the list of free places
   NodeSlot node = kNoNode;
   uint16_t epoch = 0;  // of the node's breaker when it was sent
+  rewrite::Client client;
 };
 
 // What a poll found to do: places in the pool, oldest first.
@@ -64,8 +66,9 @@ class KeepPool {
   // Takes a reference to a command that is about to be sent, and a copy of its metadata as they
   // are now. False: no place could be had.
   template <typename Owed>
-  bool keep(rte_mbuf* m, const Meta& meta, uint32_t stamp, uint64_t now_us, Owed&& owed) noexcept {
-    sweep(kSweepPerKeep, now_us, owed);
+  bool keep(rte_mbuf* m, const Meta& meta, const rewrite::Client& client, uint32_t stamp,
+            uint64_t now_us, Owed&& owed) noexcept {
+    if (size() >= sweep_from_) sweep(kSweepPerKeep, 1, now_us, owed);
     const uint32_t place = free_;
     if (place == kEnd) return false;
     free_ = places_[place].next;
@@ -78,15 +81,16 @@ class KeepPool {
     k.stamp = stamp;
     k.node = meta.node;
     k.epoch = meta.breaker_epoch;
+    k.client = client;
     append(place);
     resize(1);
     return true;
   }
 
-  // Looks at the next places, around and around, and frees those that are settled or too late.
+  // Looks at the next places, around and around, and frees up to `enough` that are settled or late.
   template <typename Owed>
-  void sweep(uint32_t places, uint64_t now_us, Owed&& owed) noexcept {
-    for (; places > 0 && size() > 0; --places) {
+  void sweep(uint32_t places, uint32_t enough, uint64_t now_us, Owed&& owed) noexcept {
+    for (; places > 0 && enough > 0 && size() > 0; --places) {
       const uint32_t place = hand_;
       hand_ = hand_ + 1 < places_.size() ? hand_ + 1 : 0;
       const Kept& k = places_[place];
@@ -95,10 +99,9 @@ class KeepPool {
       if (waits && k.deadline_us >= now_us) continue;
       if (waits) expired_.add(1);
       drop(place);
+      --enough;
     }
-    if constexpr (requires { owed.prefetch(uint64_t{}); })
-      for (uint32_t ahead = 0; ahead < kSweepPerKeep && hand_ + ahead < places_.size(); ++ahead)
-        owed.prefetch(places_[hand_ + ahead].ledger_ref);  // for the next call
+    look_ahead(owed);
   }
 
   // Once a loop, when orders.active() is not 0: walks on along one order. Fills `work` with
@@ -179,6 +182,19 @@ class KeepPool {
   }
 
   void resize(int by) noexcept { size_.store(size() + by, std::memory_order_relaxed); }
+  // Gets what the next sweep touches on its way to the cache.
+  template <typename Owed>
+  void look_ahead(Owed&& owed) noexcept {
+    for (uint32_t n = 0; n < 2 && hand_ + n < places_.size(); ++n) {
+      const Kept& k = places_[hand_ + n];
+      if (!k.mbuf) continue;
+      __builtin_prefetch(k.mbuf);
+      if (k.previous != kEnd) __builtin_prefetch(&places_[k.previous], 1);
+      if (k.next != kEnd) __builtin_prefetch(&places_[k.next], 1);
+      if constexpr (requires { owed.prefetch(uint64_t{}); }) owed.prefetch(k.ledger_ref);
+    }
+  }
+
   bool find_job(const Orders& orders) noexcept;
   void leave_job() noexcept { job_ = {}; }
   void finish_poll(Orders& orders, const Order& order, Work& work) noexcept;
@@ -191,6 +207,7 @@ class KeepPool {
   std::vector<std::atomic<uint64_t>> reports_;  // by node: [ticket:16][left:32]
   Job job_;
   uint32_t free_ = kEnd;
+  uint32_t sweep_from_;  // size from which on keep() sweeps
   std::atomic<uint32_t> size_{0};
   uint32_t hand_ = 0;  // of the sweep
   Counter expired_;

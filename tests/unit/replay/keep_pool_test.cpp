@@ -42,7 +42,7 @@ class KeepPoolTest : public ::testing::Test {
     meta.breaker_epoch = epoch;
     ledger.in_flight.insert({ref, stamp});
     packets[ref] = command();
-    return pool.keep(packets[ref], meta, stamp, now_us, ledger);
+    return pool.keep(packets[ref], meta, {}, stamp, now_us, ledger);
   }
   void answered(uint64_t ref) { ledger.in_flight.erase({ref, stamp}); }
 
@@ -91,7 +91,7 @@ TEST_F(KeepPoolTest, FullPoolKeepsNoMore) {
 
 TEST_F(KeepPoolTest, NoCapacityKeepsNothing) {
   KeepPool none(0);
-  EXPECT_FALSE(none.keep(command(), Meta{}, stamp, kNow, ledger));
+  EXPECT_FALSE(none.keep(command(), Meta{}, {}, stamp, kNow, ledger));
 }
 
 TEST_F(KeepPoolTest, AnsweredCommandsMakeRoom) {
@@ -262,7 +262,7 @@ TEST_F(KeepPoolTest, SweepMayTakeThePlaceWhereTheWalkGoesOn) {
   EXPECT_EQ(poll(), (Refs{1, 2}));
   answered(3);
   answered(4);
-  pool.sweep(8, kNow, ledger);
+  pool.sweep(8, 8, kNow, ledger);
   EXPECT_EQ(poll(), (Refs{5, 6}));
 }
 
@@ -281,7 +281,7 @@ TEST(KeepPoolBounds, OnePollLooksAtABoundedNumber) {
   for (int i = 0; i < 1000; ++i) {
     rte_mbuf* m = mbufs.make(64);
     rte_mbuf_refcnt_set(m, 2);
-    ASSERT_TRUE(pool.keep(m, meta, 0, kNow, Nothing{&asked}));
+    ASSERT_TRUE(pool.keep(m, meta, {}, 0, kNow, Nothing{&asked}));
   }
   const uint16_t ticket = orders->give(kNode, {.phase = Phase::count}, {1, 0});
   Work work;

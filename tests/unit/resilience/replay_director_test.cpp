@@ -40,7 +40,7 @@ class ReplayDirectorTest : public ::testing::Test {
     for (int i = 0; i < commands_to_keep; ++i) {
       rte_mbuf* m = mbufs.make(64);
       rte_mbuf_refcnt_set(m, 2);
-      ASSERT_TRUE(pools[worker].keep(m, meta, 0, unix_us(), owed));
+      ASSERT_TRUE(pools[worker].keep(m, meta, {}, 0, unix_us(), owed));
     }
   }
   // All workers carry out what there is, as in a few of their loops.
