@@ -74,7 +74,7 @@ Result<void> Daemon::open_dataplane() {
   ports_ = std::move(*ports);
   log_ports(*ports_);
 
-  auto ledger = LedgerMemory::create(config_.ledger, tsc_hz_, 0);
+  auto ledger = LedgerMemory::create(config_.ledger, {rte_rdtsc(), clock_.unix_us(), tsc_hz_}, 0);
   if (!ledger) return tl::unexpected(ledger.error());
   ledger_ = std::move(*ledger);
   spdlog::info("ledger: {} entries, {} MiB{}", ledger_->ledger().capacity(), ledger_->bytes() >> 20,
@@ -173,6 +173,7 @@ int Daemon::run() {
   loop_->run();
   sd_notify(0, "STOPPING=1");
   workers_->stop();
+  ledger_->save({rte_rdtsc(), clock_.unix_us(), tsc_hz_});
   spdlog::info("stopped");
   return 0;
 }

@@ -115,6 +115,7 @@ class Daemon {
   uint64_t sweep_at_ = 0;  // bucket of the ledger where the next walk begins
   ledger::Swept swept_;    // this walk so far
   ledger::Swept last_walk_;
+  uint64_t ledger_expired_ = 0;  // entries that all walks have cleared
 };
 
 }  // namespace lf::daemon

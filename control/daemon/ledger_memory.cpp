@@ -2,7 +2,10 @@
 #include "control/daemon/ledger_memory.hpp"
 
 #include <sodium.h>
+#include <spdlog/spdlog.h>
 #include <sys/mman.h>
+
+#include <optional>
 
 namespace lf::daemon {
 namespace {
@@ -21,10 +24,20 @@ void* map(uint64_t bytes, bool& huge) {
   return memory;
 }
 
+// A ledger that cannot be taken over is no reason not to start.
+std::optional<ledger::SavedHeader> check(const std::string& path) {
+  if (path.empty()) return {};
+  const auto saved = ledger::check_saved(path);
+  if (saved) return *saved;
+  if (saved.error().code != ErrorCode::not_found)
+    spdlog::warn("ledger: starts empty: {}", saved.error().message);
+  return {};
+}
+
 }  // namespace
 
 Result<std::unique_ptr<LedgerMemory>> LedgerMemory::create(const config::Ledger& settings,
-                                                           uint64_t tsc_hz, int socket) {
+                                                           const ledger::Moment& now, int socket) {
   (void)socket;  // first touched by the workers that use it, so the kernel puts it near them
   auto made = std::unique_ptr<LedgerMemory>(new LedgerMemory);
   made->huge_ = true;
@@ -38,13 +51,33 @@ Result<std::unique_ptr<LedgerMemory>> LedgerMemory::create(const config::Ledger&
                 settings.entries, made->bytes_ >> 20);
   }
   ledger::Settings s{.entries = settings.entries,
-                     .window_tsc = Tsc{settings.window_s} * tsc_hz,
+                     .window_tsc = Tsc{settings.window_s} * now.tsc_hz,
                      .org_share = settings.org_share,
                      .secret = {}};
   randombytes_buf(&s.secret, sizeof s.secret);
+  made->path_ = settings.save;
+  const auto saved = check(settings.save);
+  if (saved) s.secret = saved->secret;
+  made->secret_ = s.secret;
   made->ledger_ = std::make_unique<ledger::Ledger>(
       s, ledger::Memory{.slots = made->slots_, .flights = made->flights_});
+  if (saved) {
+    const auto restored = ledger::restore(settings.save, *saved, *made->ledger_, now);
+    if (restored)
+      spdlog::info("ledger: {} of {} saved commands are young enough", *restored, saved->count);
+    else
+      spdlog::warn("ledger: starts empty: {}", restored.error().message);
+  }
   return made;
+}
+
+void LedgerMemory::save(const ledger::Moment& now) const {
+  if (path_.empty()) return;
+  const auto saved = ledger::save(path_, *ledger_, secret_, now);
+  if (saved)
+    spdlog::info("ledger: {} answered commands saved in {}", *saved, path_);
+  else
+    spdlog::error("ledger: not saved: {}", saved.error().message);
 }
 
 LedgerMemory::~LedgerMemory() {

@@ -4,9 +4,11 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "control/base/result.hpp"
 #include "control/config/config.hpp"
+#include "control/ledger/save.hpp"
 #include "dataplane/ledger/ledger.hpp"
 
 namespace lf::daemon {
@@ -14,10 +16,13 @@ namespace lf::daemon {
 class LedgerMemory {
  public:
   static Result<std::unique_ptr<LedgerMemory>> create(const config::Ledger& settings,
-                                                      uint64_t tsc_hz, int socket);
+                                                      const ledger::Moment& now, int socket);
   ~LedgerMemory();
   LedgerMemory(const LedgerMemory&) = delete;
   LedgerMemory& operator=(const LedgerMemory&) = delete;
+
+  // After the workers have left: keeps the answered commands for the next start, where configured.
+  void save(const ledger::Moment& now) const;
 
   ledger::Ledger& ledger() { return *ledger_; }
   uint64_t bytes() const { return bytes_; }
@@ -30,6 +35,8 @@ class LedgerMemory {
   void* flights_ = nullptr;
   uint64_t bytes_ = 0;
   bool huge_ = false;
+  std::string path_;  // of the saved ledger; empty: none
+  ledger::Secret secret_;
   std::unique_ptr<ledger::Ledger> ledger_;
 };
 

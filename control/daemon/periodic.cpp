@@ -54,6 +54,7 @@ void Daemon::tick_fast() {
   swept_.answered += seen.answered;
   swept_.unsent += seen.unsent;
   swept_.expired += seen.expired;
+  ledger_expired_ += seen.expired;
   sweep_at_ += part;
   if (sweep_at_ >= ledger.buckets()) {
     sweep_at_ = 0;

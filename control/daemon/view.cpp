@@ -4,6 +4,8 @@
 #include <rte_cycles.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include <nlohmann/json.hpp>
 
 #include "control/base/address.hpp"
@@ -14,13 +16,14 @@ namespace lf::daemon {
 namespace {
 
 metrics::Group ledger_group(const ledger::Ledger& ledger, WorkerSet& workers, uint64_t bytes,
-                            const ledger::Swept& walk) {
+                            const ledger::Swept& walk, uint64_t expired) {
   uint64_t entries = 0, evicted = 0, share = 0, full = 0, contended = 0, unrecorded = 0, fresh = 0;
-  uint64_t watched = 0;
+  uint64_t watched = 0, evicted_epochs = 0;
   for (uint32_t w = 0; w < workers.count(); ++w) {
     const pipeline::State& s = workers.pipeline(w).state();
     const ledger::Counts& c = s.dedup.counts;
-    entries += c.occupied.read() - c.vacated.read();
+    entries += c.occupied.read() - c.vacated.read() - s.match.counts.vacated.read();
+    evicted_epochs += c.evicted_epochs.read();
     evicted += c.evicted_early.read();
     share += c.share_evictions.read();
     full += c.full.read();
@@ -29,6 +32,7 @@ metrics::Group ledger_group(const ledger::Ledger& ledger, WorkerSet& workers, ui
     unrecorded += s.match.counts.unrecorded.read();
     watched += s.match.timeouts.watched();
   }
+  entries -= std::min(entries, expired);
   metrics::Group g{.name = "ledger", .values = {}};
   const auto gauge = [&](const char* name, const char* help, double value) {
     g.values.push_back({name, help, value, false});
@@ -38,6 +42,12 @@ metrics::Group ledger_group(const ledger::Ledger& ledger, WorkerSet& workers, ui
   };
   gauge("capacity", "entries that fit", static_cast<double>(ledger.capacity()));
   gauge("entries", "entries in use, about", static_cast<double>(entries));
+  // The age at which entries go, where they go early: what the window really is.
+  const double epochs = evicted == 0
+                            ? ledger::kWindowEpochs
+                            : static_cast<double>(evicted_epochs) / static_cast<double>(evicted);
+  gauge("window_s_real", "mean age of entries that went early; else the configured window",
+        epochs * static_cast<double>(ledger.epoch_tsc()) / static_cast<double>(rte_get_tsc_hz()));
   gauge("bytes", "memory", static_cast<double>(bytes));
   gauge("in_flight", "commands in flight at the last walk", static_cast<double>(walk.in_flight));
   gauge("answered", "answered commands remembered at the last walk",
@@ -88,7 +98,8 @@ metrics::StatsView Daemon::view() {
                 .applied_us_p99 = times.applied_us_p99,
                 .grace_us_p50 = times.grace_us_p50,
                 .retired = publisher_->retired()};
-  v.groups.push_back(ledger_group(ledger_->ledger(), *workers_, ledger_->bytes(), last_walk_));
+  v.groups.push_back(
+      ledger_group(ledger_->ledger(), *workers_, ledger_->bytes(), last_walk_, ledger_expired_));
   rates_->apply(v);
   return v;
 }
