@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+// Many threads on one ledger, for ThreadSanitizer and for the promise that matters: of all threads
+// that bring the same command, exactly one is told that it is fresh, and exactly one settles it.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <barrier>
+#include <thread>
+#include <vector>
+
+#include "tests/unit/ledger/test_ledger.hpp"
+
+namespace lf::ledger {
+namespace {
+
+using test::flight_to;
+using test::small;
+using test::TestLedger;
+
+constexpr int kThreads = 4;
+constexpr Tsc kNow = 1'000'000;
+constexpr uint64_t kKeys = 6;  // at a time, all in one bucket
+
+struct Shared {
+  TestLedger ledger{small(6400)};
+  Counts counts[kThreads];
+  std::vector<uint64_t> ids = ledger.ids_of_bucket(1, 0, 600);
+  std::vector<Hash> hashes;
+  std::vector<std::atomic<int>> fresh, answered, timed_out, retried;
+
+  Shared() : fresh(ids.size()), answered(ids.size()), timed_out(ids.size()), retried(ids.size()) {
+    for (const uint64_t id : ids) hashes.push_back(ledger.hash(1, id));
+  }
+};
+
+// Every thread brings the same keys of a round, in an order of its own, and answers them.
+void run(Shared& s, int thread, std::barrier<>& round_starts) {
+  for (size_t first = 0; first + kKeys <= s.ids.size(); first += kKeys) {
+    round_starts.arrive_and_wait();
+    for (uint64_t k = 0; k < kKeys; ++k) {
+      const size_t key = first + (k + static_cast<uint64_t>(thread)) % kKeys;
+      const Command c{s.hashes[key], 1, 0};
+      const Command retry{s.hashes[key], 1, 1};
+      Admission a, b;
+      s.ledger->admit(&c, 1, kNow, s.counts[thread], &a);
+      if (a.result == Lookup::fresh) {
+        ++s.fresh[key];
+        s.ledger->record_sent(a.ref, flight_to(3, kNow), false, kNow, s.counts[thread]);
+      }
+      s.ledger->admit(&retry, 1, kNow, s.counts[thread], &b);
+      if (b.result == Lookup::retry) {
+        ++s.retried[key];
+        s.ledger->record_sent(b.ref, flight_to(4, kNow + 4096, 1), true, kNow, s.counts[thread]);
+      }
+      Found f;
+      s.ledger->find(&s.hashes[key], 1, kNow, &f);
+      if (f.has_flight()) {
+        EXPECT_TRUE(f.flight.node == 3 || f.flight.node == 4);
+        EXPECT_EQ(f.flight.attempt, f.flight.node == 4);  // never half of one and half of another
+        s.timed_out[key] += s.ledger->mark_timed_out(f.ref, stamp_of(f.flight.sent));
+        s.ledger->find(&s.hashes[key], 1, kNow, &f);
+        if (s.ledger->settle(f, lcp::Status::ok, kNow) != Settled::changed) ++s.answered[key];
+      }
+    }
+  }
+}
+
+TEST(LedgerThreads, OneOfManyIsFreshAndOneSettles) {
+  Shared s;
+  std::barrier round_starts(kThreads);
+  std::vector<std::thread> threads;
+  for (int t = 0; t < kThreads; ++t) threads.emplace_back([&, t] { run(s, t, round_starts); });
+  for (auto& t : threads) t.join();
+  for (size_t key = 0; key < s.ids.size(); ++key) {
+    EXPECT_EQ(s.fresh[key], 1) << key;
+    EXPECT_LE(s.answered[key], 1) << key;
+    EXPECT_LE(s.retried[key], 1) << key;
+    EXPECT_LE(s.timed_out[key], 2) << key;  // one a transmission
+  }
+}
+
+// Entries come and go under everybody's hands: what is given back may be entered again, but never
+// by two at once.
+TEST(LedgerThreads, AnIdThatIsGivenBackHasOneOwnerAtATime) {
+  TestLedger ledger(small(6400));
+  const Hash hash = ledger.hash(1, 7);
+  std::atomic<int> owners{0}, turns{0};
+  Counts counts[kThreads];
+  std::vector<std::thread> threads;
+  for (int t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&, t] {
+      for (int k = 0; k < 2000; ++k) {
+        const Command c{hash, 1, 0};
+        Admission a;
+        ledger->admit(&c, 1, kNow, counts[t], &a);
+        if (a.result != Lookup::fresh) continue;
+        EXPECT_EQ(owners.fetch_add(1), 0);
+        ++turns;
+        owners.fetch_sub(1);
+        ledger->release(a.ref, counts[t]);
+      }
+    });
+  }
+  for (auto& t : threads) t.join();
+  EXPECT_GT(turns, 0);
+}
+
+}  // namespace
+}  // namespace lf::ledger
