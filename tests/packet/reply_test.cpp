@@ -122,8 +122,10 @@ TEST(Reports, FromNodesAreTaken) {
 
 TEST(Reports, OthersAreNot) {
   Rig rig;
-  Packet p = report(1, kAcmeKey);
-  p.src = "10.0.0.66";
+  Packet p = report(99, kAcmeKey);  // no node has this id
+  expect_verdict(rig.run(p), V::report_not_from_node);
+  p = report(1, kGlobexKey);  // acme owns the node
+  p.lcp.org = 2;
   expect_verdict(rig.run(p), V::report_not_from_node);
   expect_verdict(rig.run(report(1, kGlobexKey)), V::auth_bad_tag);
   p = report(1, kAcmeKey);
