@@ -84,9 +84,13 @@ Result<void> Daemon::open_dataplane() {
   auto quotas = quota::Quotas::create(config_, slots_, workers, tsc_hz_, rte_rdtsc());
   if (!quotas) return tl::unexpected(quotas.error());
   quotas_ = std::move(*quotas);
-  auto policy = policy::Engine::create(config_, clock_, workers);
+  auto policy = policy::Engine::create(config_, clock_, workers,
+                                       [this](uint32_t id) { return slots_.organisation(id); });
   if (!policy) return tl::unexpected(policy.error());
   policy_ = std::move(*policy);
+  auto wiring = PolicyWiring::create(config_, *policy_, clock_);
+  if (!wiring) return tl::unexpected(wiring.error());
+  policy_wiring_ = std::move(*wiring);
   live_ = std::make_unique<forward::NodeLive>();
 
   bridge_.qsbr = static_cast<rte_rcu_qsbr*>(
@@ -99,9 +103,13 @@ Result<void> Daemon::open_dataplane() {
   shared_.windows = &quotas_->windows();
   shared_.wall = &wall_;
   shared_.tsc_hz = tsc_hz_;
-  auto set = WorkerSet::create(config_, *ports_, bridge_, shared_);
+  auto set = WorkerSet::create(config_, *ports_, bridge_, shared_,
+                               {policy_wiring_->rings(), policy_wiring_->audit_or_drop()});
   if (!set) return tl::unexpected(set.error());
   workers_ = std::move(*set);
+  policy_wiring_->connect([this](std::span<const uint8_t> frame, const Meta& meta) {
+    return workers_->inject(frame, meta);
+  });
   publisher_ = std::make_unique<Publisher>(bridge_, workers_->stats(), tsc_hz_);
 
   neighbours_ = std::make_unique<neighbour::Service>(
@@ -159,6 +167,9 @@ void Daemon::add_commands() {
       [this]() -> const std::vector<config::Intent>& { return config_.intents; }));
   commands_.add(resilience::breaker_commands(*breakers_, clock_));
   commands_.add(resilience::plan_commands());
+  commands_.add(policy_wiring_->commands([this] {
+    if (auto published = publish(); !published) spdlog::error("{}", published.error().message);
+  }));
   commands_.add(own_commands());
 }
 
@@ -174,6 +185,7 @@ int Daemon::run() {
   sd_notify(0, "STOPPING=1");
   workers_->stop();
   ledger_->save({rte_rdtsc(), clock_.unix_us(), tsc_hz_});
+  policy_wiring_->finish();
   spdlog::info("stopped");
   return 0;
 }

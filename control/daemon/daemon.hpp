@@ -14,6 +14,7 @@
 #include "control/base/result.hpp"
 #include "control/config/config.hpp"
 #include "control/daemon/ledger_memory.hpp"
+#include "control/daemon/policy_wiring.hpp"
 #include "control/daemon/worker_set.hpp"
 #include "control/forward/slots.hpp"
 #include "control/health/engine.hpp"
@@ -87,6 +88,7 @@ class Daemon {
   std::unique_ptr<LedgerMemory> ledger_;
   std::unique_ptr<quota::Quotas> quotas_;
   std::unique_ptr<policy::Engine> policy_;
+  std::unique_ptr<PolicyWiring> policy_wiring_;
   Bridge bridge_;
   pipeline::Shared shared_;
   std::unique_ptr<WorkerSet> workers_;

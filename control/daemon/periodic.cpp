@@ -29,6 +29,7 @@ std::span<const uint8_t> bytes_of(const rte_mbuf& m) {
 void Daemon::tick_fast() {
   const MonoNs now = clock_.mono_ns();
   workers_->drain(kTakenPerTick, [this](const rte_mbuf& m, const Note& note) { take(m, note); });
+  policy_wiring_->tick();
   const auto transitions = breakers_->tick(now);
   for (const auto& t : transitions) {
     const auto* node = health_->node(t.slot);
@@ -103,10 +104,14 @@ void Daemon::take(const rte_mbuf& packet, const Note& note) {
         spdlog::debug("report of node {} not taken: {}", note.meta.node, health::name(verdict));
       return;
     }
-    case ToControl::icmp_error:
-    case ToControl::approval:
-    case ToControl::probe_reply:
     case ToControl::held:
+      policy_wiring_->held(note, bytes_of(packet));
+      return;
+    case ToControl::approval:
+      policy_wiring_->approval(note);
+      return;
+    case ToControl::icmp_error:
+    case ToControl::probe_reply:
     case ToControl::reply:
       return;
   }

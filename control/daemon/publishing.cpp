@@ -107,7 +107,8 @@ Result<void> Daemon::reload() {
   if (auto same = check_unchangeable(config_, *loaded); !same) return done(same);
   forward::Slots slots = slots_;
   if (auto synced = slots.sync(*loaded); !synced) return done(synced);
-  if (auto policy = policy_->configure(*loaded); !policy) return done(policy);
+  const auto org_index = [&slots](uint32_t id) { return slots.organisation(id); };
+  if (auto policy = policy_->configure(*loaded, org_index); !policy) return done(policy);
   if (auto quotas = quotas_->configure(*loaded, slots, rte_rdtsc()); !quotas) return done(quotas);
   if (auto built = build_static(*loaded, slots); !built) return done(built);
   config_ = std::move(*loaded);

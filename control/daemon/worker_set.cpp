@@ -41,7 +41,7 @@ int enter_worker(void* worker) {
 
 Result<std::unique_ptr<WorkerSet>> WorkerSet::create(const config::Config& config,
                                                      const ports::PortSet& ports, Bridge& bridge,
-                                                     pipeline::Shared& shared) {
+                                                     pipeline::Shared& shared, const Audit& audit) {
   auto set = std::unique_ptr<WorkerSet>(new WorkerSet(ports, bridge));
   set->slots_.resize(config.dataplane.workers);
   // All counters first: a pipeline may look at the other workers' ones.
@@ -57,12 +57,13 @@ Result<std::unique_ptr<WorkerSet>> WorkerSet::create(const config::Config& confi
     set->node_views_.push_back(slot.node_stats);
   }
   for (uint32_t w = 0; w < config.dataplane.workers; ++w) {
-    if (auto made = set->make(w, config, shared); !made) return tl::unexpected(made.error());
+    if (auto made = set->make(w, config, shared, audit); !made) return tl::unexpected(made.error());
   }
   return set;
 }
 
-Result<void> WorkerSet::make(uint32_t id, const config::Config& config, pipeline::Shared& shared) {
+Result<void> WorkerSet::make(uint32_t id, const config::Config& config, pipeline::Shared& shared,
+                             const Audit& audit) {
   Slot& slot = slots_[id];
   const int socket = static_cast<int>(rte_lcore_to_socket_id(id + 1));
   const auto ring = [&](const char* what, unsigned size) {
@@ -83,6 +84,8 @@ Result<void> WorkerSet::make(uint32_t id, const config::Config& config, pipeline
                                 .node_stats = slot.node_stats,
                                 .all_node_stats = node_views_.data(),
                                 .pool = ports_.pool(),
+                                .audit = id < audit.rings.size() ? audit.rings[id] : nullptr,
+                                .audit_or_drop = audit.or_drop,
                                 .delay_packets = config.quotas.delay_packets,
                                 .replay_packets = config.replay.packets,
                                 .seed = random64()});

@@ -24,9 +24,14 @@ namespace lf::daemon {
 
 class WorkerSet {
  public:
+  // Where workers record their decisions: a ring each.
+  struct Audit {
+    std::vector<audit::Ring*> rings;
+    bool or_drop = false;  // refuse what cannot be recorded
+  };
   static Result<std::unique_ptr<WorkerSet>> create(const config::Config& config,
                                                    const ports::PortSet& ports, Bridge& bridge,
-                                                   pipeline::Shared& shared);
+                                                   pipeline::Shared& shared, const Audit& audit);
   ~WorkerSet();
   WorkerSet(const WorkerSet&) = delete;
   WorkerSet& operator=(const WorkerSet&) = delete;
@@ -60,7 +65,8 @@ class WorkerSet {
   };
 
   WorkerSet(const ports::PortSet& ports, Bridge& bridge) : ports_(ports), bridge_(bridge) {}
-  Result<void> make(uint32_t id, const config::Config& config, pipeline::Shared& shared);
+  Result<void> make(uint32_t id, const config::Config& config, pipeline::Shared& shared,
+                    const Audit& audit);
   rte_mbuf* copy_of(std::span<const uint8_t> frame);
 
   const ports::PortSet& ports_;

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "dataplane/core/hold_end.hpp"
+
 namespace lf::audit {
 namespace {
 
@@ -15,7 +17,7 @@ uint64_t room(State& s, uint64_t wanted) noexcept {
 
 uint8_t flags_of(const Meta& m) noexcept {
   // The policy stage gives every command that it saw a version, or the released command's rule.
-  const bool released = m.origin == Origin::released;
+  const bool released = was_held(m.origin);
   const bool evaluated = m.policy_version != 0 && !released;
   return static_cast<uint8_t>(
       (m.authenticated ? Record::kAuthenticated : 0) |

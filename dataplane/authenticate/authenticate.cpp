@@ -40,10 +40,10 @@ Need need_of(const Table& table, const Meta& m) noexcept {
   }
 }
 
-// A released command was here before it was held; what control submits is its own.
+// A command that was held was checked before; what control submits is its own.
 bool trusted(const Table& table, const Meta& m) noexcept {
   if (m.origin == Origin::intake) return true;
-  return m.origin == Origin::released && (m.flags & lcp::kFlagTagged) &&
+  return m.origin != Origin::wire && (m.flags & lcp::kFlagTagged) &&
          mode_of(table, m) != Mode::off;
 }
 

@@ -3,6 +3,8 @@
 
 #include <hs/hs_runtime.h>
 
+#include "dataplane/core/hold_end.hpp"
+
 namespace lf::policy {
 namespace {
 
@@ -42,6 +44,21 @@ void decide(Burst& burst, uint8_t i) noexcept {
   burst.decide(i, hold ? Verdict::held : Verdict::policy_denied);
 }
 
+// A command that was held and comes back from control: people or its deadline have decided.
+void end_of_hold(Burst& burst, uint8_t i) noexcept {
+  Meta& m = burst.meta[i];
+  m.rule = kRuleReleased;
+  m.outcome = m.origin == Origin::released ? PolicyOutcome::allow : PolicyOutcome::deny;
+  if (m.origin == Origin::released) return;
+  const bool expired = m.origin == kHoldExpired;
+  m.reply_status = expired                 ? lcp::Status::expired
+                   : m.origin == kHoldFull ? lcp::Status::busy
+                                           : lcp::Status::denied;
+  burst.decide(i, expired                 ? Verdict::held_expired
+                  : m.origin == kHoldFull ? Verdict::hold_full
+                                          : Verdict::held_refused);
+}
+
 // Packets of one program, at most kBurstMax.
 void evaluate(const Program& p, State& state, Burst& burst, const Selection& packets) noexcept {
   uint32_t rows[kBurstMax];
@@ -66,9 +83,8 @@ void run(const Table& table, State& state, Burst& burst, Selection& live) noexce
   Selection by_program[2];
   for (const uint8_t i : live) {
     Meta& m = burst.meta[i];
-    if (m.origin == Origin::released) {
-      m.outcome = PolicyOutcome::allow;
-      m.rule = kRuleReleased;
+    if (was_held(m.origin)) {
+      end_of_hold(burst, i);
       continue;
     }
     const uint32_t which = m.org < table.org_program.size() ? table.org_program[m.org] : 0;

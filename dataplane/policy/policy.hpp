@@ -12,7 +12,7 @@
 
 namespace lf::policy {
 
-inline constexpr uint16_t kRuleReleased = 0xffff;  // Meta.rule of a released command
+inline constexpr uint16_t kRuleReleased = 0xffff;  // Meta.rule of a command that was held
 
 struct State {
   uint32_t worker = 0;  // index into Program::scratch

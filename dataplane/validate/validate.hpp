@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "dataplane/core/burst.hpp"
+#include "dataplane/core/hold_end.hpp"
 #include "dataplane/parse/table.hpp"
 
 namespace lf::validate {
@@ -22,6 +23,7 @@ inline void run(const parse::Table& table, Burst& burst, Selection& live,
     Meta& meta = burst.meta[i];
     if (!expired(meta.deadline_us, unix_us, table.clock_skew_us)) [[likely]]
       continue;
+    if (meta.origin == kHoldExpired) continue;  // policy says what became of it
     meta.reply_status = lcp::Status::expired;
     burst.decide(i, Verdict::deadline_expired);
   }

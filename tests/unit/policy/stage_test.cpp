@@ -7,6 +7,7 @@
 
 #include "control/policy/compile.hpp"
 #include "control/policy/parse.hpp"
+#include "dataplane/core/hold_end.hpp"
 #include "dataplane/policy/policy.hpp"
 
 namespace lf::policy {
@@ -99,6 +100,23 @@ TEST(PolicyStage, ReleasedCommandsPass) {
   EXPECT_EQ(s.live.count, 1);
   EXPECT_EQ(s.burst->meta[0].outcome, PolicyOutcome::allow);
   EXPECT_EQ(s.burst->meta[0].rule, kRuleReleased);
+}
+
+TEST(PolicyStage, HeldCommandsThatEndAreRefusedUnderTheirOwnNames) {
+  Stage s;
+  s.load(0, 1, "rules: [{id: r, outcome: allow}]");
+  s.add().origin = kHoldRefused;
+  s.add().origin = kHoldExpired;
+  s.add().origin = kHoldFull;
+  s.run();
+  EXPECT_EQ(s.live.count, 0);
+  const Meta* m = s.burst->meta;
+  EXPECT_EQ(m[0].verdict, Verdict::held_refused);
+  EXPECT_EQ(m[0].reply_status, lcp::Status::denied);
+  EXPECT_EQ(m[1].verdict, Verdict::held_expired);
+  EXPECT_EQ(m[1].reply_status, lcp::Status::expired);
+  EXPECT_EQ(m[2].verdict, Verdict::hold_full);
+  EXPECT_EQ(m[2].reply_status, lcp::Status::busy);
 }
 
 struct Packet {
