@@ -127,7 +127,8 @@ Result<void> Daemon::open_dataplane() {
   breakers_->configure(resilience::board_nodes(config_, slots_));
   health_->tick(now, *counts_, *live_);
   if (auto built = build_static(config_, slots_); !built) return built;
-  return publish();
+  if (auto published = publish(); !published) return published;
+  return open_probes();
 }
 
 Result<void> Daemon::open_control(const std::string& socket) {

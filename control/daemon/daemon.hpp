@@ -24,6 +24,7 @@
 #include "control/neighbour/service.hpp"
 #include "control/policy/engine.hpp"
 #include "control/ports/port_set.hpp"
+#include "control/probe/prober.hpp"
 #include "control/publish/publisher.hpp"
 #include "control/quota/quotas.hpp"
 #include "control/resilience/board.hpp"
@@ -53,6 +54,7 @@ class Daemon {
   // -- start (daemon.cpp), in this order
   Result<void> open_dataplane();
   Result<void> open_control(const std::string& socket);
+  Result<void> open_probes();  // probing.cpp
   Result<void> start_timers();
   void add_commands();
 
@@ -99,6 +101,7 @@ class Daemon {
   std::unique_ptr<health::WorkerCounts> counts_;
   std::unique_ptr<health::HealthEngine> health_;
   std::unique_ptr<resilience::BreakerBoard> breakers_;
+  std::unique_ptr<probe::Prober> prober_;
   rpc::CommandTable commands_;
   std::unique_ptr<rpc::Server> server_;
   std::unique_ptr<metrics::HttpServer> http_;

@@ -30,6 +30,7 @@ void Daemon::tick_fast() {
   const MonoNs now = clock_.mono_ns();
   workers_->drain(kTakenPerTick, [this](const rte_mbuf& m, const Note& note) { take(m, note); });
   policy_wiring_->tick();
+  prober_->tick(now, clock_.unix_us());
   const auto transitions = breakers_->tick(now);
   for (const auto& t : transitions) {
     const auto* node = health_->node(t.slot);
@@ -104,6 +105,10 @@ void Daemon::take(const rte_mbuf& packet, const Note& note) {
         spdlog::debug("report of node {} not taken: {}", note.meta.node, health::name(verdict));
       return;
     }
+    case ToControl::probe_reply:
+      prober_->on_reply(note.meta.node, std::span<const uint8_t, 16>(note.meta.lcp->command_id, 16),
+                        now);
+      return;
     case ToControl::held:
       policy_wiring_->held(note, bytes_of(packet));
       return;
@@ -111,7 +116,6 @@ void Daemon::take(const rte_mbuf& packet, const Note& note) {
       policy_wiring_->approval(note);
       return;
     case ToControl::icmp_error:
-    case ToControl::probe_reply:
     case ToControl::reply:
       return;
   }
