@@ -142,7 +142,8 @@ def test_no_disagreement_with_the_shipped_rules():
         started(lab, config)
         lab.rpc("policy.compare", {"action": "start"})
         send(lab, "--count", 6000, "--rate", 2000, "--org", "1,2", "--intent", "1-7", "--severity",
-             "1-5", "--operator", "1-5", "--target-id", f"1,{RISKY}", "--random")
+             "1-5", "--operator", "1-5", "--target-id", f"1,{RISKY}", "--random", "--hold-ms", 500,
+             "--timeout-ms", 500)
         report = lab.rpc("policy.compare", {"action": "stop"})
         check(report["compared"] > 5000, f"compared {report['compared']}")
         equal(report["disagreements"], 0, "disagreements")
