@@ -25,10 +25,15 @@ uint32_t ceil_div(uint64_t us, uint32_t by) noexcept {
   return static_cast<uint32_t>((us + by - 1) / by);
 }
 
-void start_group(const Table& t, Group& g, Key key, Limit limit) noexcept {
+void start_group(const Table& t, Scratch& s, Group& g, Key key, Limit limit) noexcept {
   g.key = key;
   g.counted = limit != kUncounted;
-  g.bounds = bounds_of(t, limit);
+  if (limit != s.last_limit || !s.last_limit_valid) {  // most keys have one of a few limits
+    s.last_limit = limit;
+    s.last_limit_valid = true;
+    s.last_bounds = bounds_of(t, limit);
+  }
+  g.bounds = s.last_bounds;
   g.want = g.spent = g.rejected = 0;
   g.room = 0;
   g.got = {};
@@ -38,7 +43,7 @@ uint16_t org_group(const Table& t, Windows& w, Scratch& s, OrgIndex org) noexcep
   uint32_t p = place_of(org);
   for (; s.org_places[p] != 0; p = (p + 1) % sizeof(s.org_places))
     if (s.orgs[s.org_places[p] - 1].key == org_key(org)) return s.org_places[p] - 1;
-  start_group(t, s.orgs[s.orgs_used], org_key(org), t.org_limits[org]);
+  start_group(t, s, s.orgs[s.orgs_used], org_key(org), t.org_limits[org]);
   if (s.orgs[s.orgs_used].counted) w.prefetch(org_key(org));
   s.org_places[p] = static_cast<uint8_t>(++s.orgs_used);
   return s.orgs_used - 1;
@@ -51,7 +56,7 @@ uint8_t lane_of(const Table& t, Windows& w, Scratch& s, OrgIndex org, IntentInde
     if (s.lanes[s.places[p] - 1].own.key == key) return s.places[p] - 1;
   Lane& lane = s.lanes[s.lanes_used];
   const Limit limit = t.intent_limits[org].by_intent[intent];
-  start_group(t, lane.own, key, limit);
+  start_group(t, s, lane.own, key, limit);
   if (lane.own.counted) w.prefetch(key);
   lane.org = org_group(t, w, s, org);
   lane.zero = lane.own.bounds.admit_max == 0 || s.orgs[lane.org].bounds.admit_max == 0;
@@ -70,6 +75,7 @@ void gather(const Table& t, Windows& w, Scratch& s, const Burst& burst,
   for (const uint8_t i : live)
     if (costs_quota(t, burst.meta[i])) __builtin_prefetch(&t.intent_limits[burst.meta[i].org]);
   s.lanes_used = s.orgs_used = 0;
+  s.last_limit_valid = false;
   std::memset(s.places, 0, sizeof(s.places));
   std::memset(s.org_places, 0, sizeof(s.org_places));
   Key previous = ~Key{0};
@@ -92,19 +98,50 @@ void reserve_group(Windows& w, Group& g, Step step) noexcept {
     g.got = {step, 0, g.want};
 }
 
+bool all_allowed(const Group& g) noexcept {
+  return g.got.granted == g.want && g.got.used + g.want <= g.bounds.allow_max;
+}
+
 // The intents first: an organisation is asked for no more than its intents have room for.
-void reserve(Windows& w, Scratch& s, Step step) noexcept {
+// True when every packet is in the allow tier and waits for nobody.
+bool reserve(Windows& w, Scratch& s, Step step, Tsc released_until) noexcept {
+  bool plain = w.latest_due() <= released_until;
+  const bool look_at_dues = !plain;
   for (uint32_t l = 0; l < s.lanes_used; ++l) {
     Lane& lane = s.lanes[l];
     Group& org = s.orgs[lane.org];
     if (lane.zero) lane.own.want = 0;
     reserve_group(w, lane.own, step);
-    lane.last_due = lane.own.counted ? w.last_due(lane.own.key)
-                    : org.counted    ? w.last_due(org.key)
-                                     : 0;
+    lane.last_due = 0;
+    if (look_at_dues && (lane.own.counted || org.counted))
+      lane.last_due = w.last_due(lane.own.counted ? lane.own.key : org.key);
     org.want += lane.own.got.granted;
+    plain = plain && !lane.zero && all_allowed(lane.own);
   }
-  for (uint32_t o = 0; o < s.orgs_used; ++o) reserve_group(w, s.orgs[o], step);
+  for (uint32_t o = 0; o < s.orgs_used; ++o) {
+    reserve_group(w, s.orgs[o], step);
+    plain = plain && all_allowed(s.orgs[o]);
+  }
+  return plain;
+}
+
+uint32_t remaining_after(const Group& g, uint32_t count) noexcept {
+  if (g.bounds.limit == kUnlimited) return kNoRemaining;
+  return g.bounds.admit_max > count ? g.bounds.admit_max - count : 0;
+}
+
+// The common burst: all that was reserved is used, and all packets go on. They are told what is
+// left after all of them.
+void admit_all(Scratch& s, Burst& burst, const Table& t, const Selection& live) noexcept {
+  for (uint32_t l = 0; l < s.lanes_used; ++l) {
+    Lane& lane = s.lanes[l];
+    const Group& org = s.orgs[lane.org];
+    lane.remaining = std::min(remaining_after(lane.own, lane.own.got.used + lane.own.want),
+                              remaining_after(org, org.got.used + org.want));
+  }
+  for (const uint8_t i : live)
+    if (costs_quota(t, burst.meta[i]))
+      burst.meta[i].quota_remaining = s.lanes[s.lane_of[i]].remaining;
 }
 
 void settle_group(Windows& w, const Group& g, Step step) noexcept {
@@ -144,7 +181,8 @@ class Decider {
     const uint32_t org_count = org.got.used + org.spent + 1;
     const uint32_t n =
         std::max(delay_step(t_, lane.own.bounds, own_count), delay_step(t_, org.bounds, org_count));
-    m.quota_remaining = std::min(remaining(lane.own, own_count), remaining(org, org_count));
+    m.quota_remaining =
+        std::min(remaining_after(lane.own, own_count), remaining_after(org, org_count));
     m.reset_seconds = 0;
     m.throttle_ms = 0;
     const bool waits = n != 0 || lane.last_due > s_.released_until;
@@ -155,11 +193,6 @@ class Decider {
   }
 
  private:
-  static uint32_t remaining(const Group& g, uint32_t count) noexcept {
-    if (g.bounds.limit == kUnlimited) return kNoRemaining;
-    return g.bounds.admit_max > count ? g.bounds.admit_max - count : 0;
-  }
-
   bool refuse(uint8_t i, Verdict verdict, uint32_t reset_seconds, uint32_t throttle_ms) noexcept {
     Meta& m = burst_.meta[i];
     m.reply_status = lcp::Status::throttled;
@@ -239,7 +272,8 @@ void run(const Table& table, Windows& windows, State& state, Burst& burst, Selec
   const Step step = windows.step_at(time);
   Scratch& scratch = state.scratch;
   gather(table, windows, scratch, burst, live);
-  reserve(windows, scratch, step);
+  if (reserve(windows, scratch, step, state.released_until))
+    return admit_all(scratch, burst, table, live);
   Decider decider(table, windows, state, burst, time, unix_us);
   uint16_t kept = 0;
   for (uint16_t k = 0; k < live.count; ++k) {

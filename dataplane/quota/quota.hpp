@@ -62,10 +62,14 @@ struct Lane {
   bool zero = false;  // a limit of 0 applies
   Tsc last_due = 0;
   bool due_raised = false;
+  uint32_t remaining = 0;  // after the burst, when all of it is admitted
 };
 
 struct Scratch {
   uint16_t lanes_used = 0, orgs_used = 0;
+  bool last_limit_valid = false;  // bounds of the limit that was looked at last
+  Limit last_limit = 0;
+  Bounds last_bounds;
   Lane lanes[kBurstMax];
   Group orgs[kBurstMax];
   uint8_t lane_of[kBurstMax];     // by position in the burst

@@ -9,20 +9,10 @@
 namespace lf::quota {
 namespace {
 
-constexpr uint64_t pack(Step step, uint32_t total) noexcept {
-  return uint64_t{step} << 32 | total;
-}
-constexpr Step step_in(uint64_t word) noexcept {
-  return static_cast<Step>(word >> 32);
-}
-constexpr uint32_t total_in(uint64_t word) noexcept {
-  return static_cast<uint32_t>(word);
-}
-
 // Zeroed memory that becomes resident as it is touched; huge pages where it is large.
 template <typename T>
 T* reserve_memory(uint64_t count) noexcept {
-  constexpr uint64_t kHugeFrom = 64u << 20;
+  constexpr uint64_t kHugeFrom = 8u << 20;
   const uint64_t bytes = count * sizeof(T);
   void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -46,17 +36,20 @@ std::unique_ptr<Windows> Windows::create(const Options& options) {
   w->start_ = options.start;
   w->step_tsc_ = std::max<Tsc>(options.step_tsc, 1);
   w->heads_ = reserve_memory<Head>(w->keys_);
+  w->details_ = reserve_memory<Details>(w->keys_);
   w->ring_memory_ = reserve_memory<Ring>(w->rings_);
   w->rejected_ = reserve_memory<std::atomic<uint64_t>>(w->rings_);
   w->marked_ = reserve_memory<std::atomic<uint64_t>>((w->rings_ + 63) / 64);
   w->key_of_ring_ = reserve_memory<Key>(w->rings_);
-  if (!w->heads_ || !w->ring_memory_ || !w->rejected_ || !w->marked_ || !w->key_of_ring_)
+  if (!w->heads_ || !w->details_ || !w->ring_memory_ || !w->rejected_ || !w->marked_ ||
+      !w->key_of_ring_)
     return nullptr;
   return w;
 }
 
 Windows::~Windows() {
   release_memory(heads_, keys_);
+  release_memory(details_, keys_);
   release_memory(ring_memory_, rings_);
   release_memory(rejected_, rings_);
   release_memory(marked_, (rings_ + 63) / 64);
@@ -64,13 +57,13 @@ Windows::~Windows() {
 }
 
 uint64_t Windows::bytes_reserved() const noexcept {
-  return uint64_t{keys_} * sizeof(Head) +
+  return uint64_t{keys_} * (sizeof(Head) + sizeof(Details)) +
          uint64_t{rings_} * (sizeof(Ring) + sizeof(uint64_t) + sizeof(Key)) +
          (rings_ + 63) / 64 * 8;
 }
 
 bool Windows::is_open(Key key) const noexcept {
-  return key < keys_ && heads_[key].ring.load(std::memory_order_acquire) != 0;
+  return key < keys_ && details_[key].ring.load(std::memory_order_acquire) != 0;
 }
 
 bool Windows::open(Key key, Step now) noexcept {
@@ -80,11 +73,10 @@ bool Windows::open(Key key, Step now) noexcept {
   const uint32_t r = rings_used_++;
   key_of_ring_[r] = key;
   for (Step s = now - kRingSteps + 1; s <= now; ++s)
-    ring_memory_[r].begin[s % kRingSteps].store(pack(s, 0), std::memory_order_relaxed);
-  Head& h = heads_[key];
-  h.count.store(pack(now, 0), std::memory_order_relaxed);
-  h.base.store(pack(now, 0), std::memory_order_relaxed);
-  h.ring.store(r + 1, std::memory_order_release);
+    ring_memory_[r].begin[s % kRingSteps].store(word_of(s, 0), std::memory_order_relaxed);
+  details_[key].ring.store(r + 1, std::memory_order_release);
+  heads_[key].base.store(word_of(now, 0), std::memory_order_release);
+  heads_[key].count.store(word_of(now, 0), std::memory_order_release);
   return true;
 }
 
@@ -94,11 +86,11 @@ void Windows::reset(Key key, Step now) noexcept {
   reserve(key, now, 0, 0);  // brings the key to this step
   const uint64_t word = h.count.load(std::memory_order_acquire);
   const Step step = step_in(word);
-  Ring& ring = ring_memory_[h.ring.load(std::memory_order_relaxed) - 1];
+  Ring& ring = ring_of(key);
   for (Step s = step - kWindowSteps; s <= step; ++s)
-    ring.begin[s % kRingSteps].store(pack(s, total_in(word)), std::memory_order_release);
-  h.base.store(pack(step, total_in(word)), std::memory_order_release);
-  h.last_due.store(0, std::memory_order_relaxed);
+    ring.begin[s % kRingSteps].store(word_of(s, total_in(word)), std::memory_order_release);
+  h.base.store(word_of(step, total_in(word)), std::memory_order_release);
+  details_[key].last_due.store(0, std::memory_order_relaxed);
 }
 
 // T when a step began, from its own entry.
@@ -110,35 +102,34 @@ std::optional<uint32_t> Windows::total_at(const Ring& ring, Step step) noexcept 
 
 // T when the window of `step` began, for a key that is at `from` with `total`. Nothing when a
 // stalled worker has not yet written what is needed.
-std::optional<uint32_t> Windows::base_of(const Head& h, Step from, uint32_t total,
-                                         Step step) const noexcept {
+std::optional<uint32_t> Windows::base_of(const Ring& ring, Step from, uint32_t total,
+                                         Step step) noexcept {
   const Step oldest = step - kWindowSteps;
   if (oldest > from) return total;
-  const Ring& ring = ring_memory_[h.ring.load(std::memory_order_relaxed) - 1];
   for (Step s = oldest; s + (kRingSteps - kWindowSteps) > oldest; --s)
     if (const auto found = total_at(ring, s)) return found;  // an older one counts more
   return std::nullopt;
 }
 
 // Writes down T for the steps that have begun since `from`. Only for who moved the key there.
-void Windows::begin_steps(Head& h, Step from, Step to, uint32_t total) noexcept {
-  Ring& ring = ring_memory_[h.ring.load(std::memory_order_relaxed) - 1];
+void Windows::begin_steps(Ring& ring, Step from, Step to, uint32_t total) noexcept {
   const Step first = to - from > kRingSteps ? to - kRingSteps + 1 : from + 1;
   for (Step s = first; s <= to; ++s) {
     std::atomic<uint64_t>& entry = ring.begin[s % kRingSteps];
     uint64_t old = entry.load(std::memory_order_relaxed);
     // A newer entry is there when this worker was stalled for a whole ring: leave it.
     while (step_in(old) < s &&
-           !entry.compare_exchange_weak(old, pack(s, total), std::memory_order_release,
+           !entry.compare_exchange_weak(old, word_of(s, total), std::memory_order_release,
                                         std::memory_order_relaxed)) {
     }
   }
 }
 
-Reservation Windows::reserve(Key key, Step now, uint32_t want, uint32_t admit_max) noexcept {
+Reservation Windows::reserve_slowly(Key key, Step now, uint32_t want, uint32_t admit_max) noexcept {
   Head& h = heads_[key];
-  if (h.ring.load(std::memory_order_relaxed) == 0) return {now, admit_max, 0};
   uint64_t word = h.count.load(std::memory_order_acquire);
+  if (word == 0) return {now, admit_max, 0};
+  Ring& ring = ring_of(key);
   for (;;) {
     const Step from = step_in(word);
     const Step step = std::max(from, now);
@@ -146,18 +137,18 @@ Reservation Windows::reserve(Key key, Step now, uint32_t want, uint32_t admit_ma
     const uint64_t cached = h.base.load(std::memory_order_acquire);
     uint32_t base = total_in(cached);
     if (step_in(cached) != step) {
-      const auto found = base_of(h, from, total, step);
+      const auto found = base_of(ring, from, total, step);
       if (!found) return {step, admit_max, 0};
       base = *found;
     }
     const uint32_t used = total - base;
     const uint32_t granted = used >= admit_max ? 0 : std::min(want, admit_max - used);
     if (granted == 0 && step == from && step_in(cached) == step) return {step, used, 0};
-    if (!h.count.compare_exchange_weak(word, pack(step, total + granted), std::memory_order_acq_rel,
-                                       std::memory_order_acquire))
+    if (!h.count.compare_exchange_weak(word, word_of(step, total + granted),
+                                       std::memory_order_acq_rel, std::memory_order_acquire))
       continue;
-    if (step != from) begin_steps(h, from, step, total);
-    if (step_in(cached) != step) h.base.store(pack(step, base), std::memory_order_release);
+    if (step != from) begin_steps(ring, from, step, total);
+    if (step_in(cached) != step) h.base.store(word_of(step, base), std::memory_order_release);
     return {step, used, granted};
   }
 }
@@ -166,7 +157,7 @@ void Windows::give_back(Key key, Step step, uint32_t count) noexcept {
   std::atomic<uint64_t>& word = heads_[key].count;
   uint64_t old = word.load(std::memory_order_relaxed);
   while (step_in(old) == step &&
-         !word.compare_exchange_weak(old, pack(step, total_in(old) - count),
+         !word.compare_exchange_weak(old, word_of(step, total_in(old) - count),
                                      std::memory_order_release, std::memory_order_relaxed)) {
   }
 }
@@ -177,13 +168,14 @@ uint32_t Windows::used(Key key, Step now) const noexcept {
   constexpr int kTries = 1000;
   for (int i = 0; i < kTries; ++i) {
     const uint64_t word = h.count.load(std::memory_order_acquire);
-    const auto base = base_of(h, step_in(word), total_in(word), std::max(step_in(word), now));
+    const auto base =
+        base_of(ring_of(key), step_in(word), total_in(word), std::max(step_in(word), now));
     if (base) return total_in(word) - *base;
     // A worker moved the key on and has not written the ring yet; or it moved on since we looked.
   }
   // That worker stands still: count all that the ring still knows of.
   const uint64_t word = h.count.load(std::memory_order_acquire);
-  const Ring& ring = ring_memory_[h.ring.load(std::memory_order_relaxed) - 1];
+  const Ring& ring = ring_of(key);
   uint32_t most = 0;
   for (const auto& entry : ring.begin)
     most = std::max(most, total_in(word) - total_in(entry.load(std::memory_order_acquire)));
@@ -195,7 +187,7 @@ Step Windows::room_at(Key key, Step now, uint32_t target) const noexcept {
   const Head& h = heads_[key];
   const uint64_t word = h.count.load(std::memory_order_acquire);
   const Step at = std::max(step_in(word), now);
-  const Ring& ring = ring_memory_[h.ring.load(std::memory_order_relaxed) - 1];
+  const Ring& ring = ring_of(key);
   // The window of step x begins with step x - 60, and T at a step's begin grows with the step.
   Step low = at + 1 - kWindowSteps, high = at + 1;
   while (low < high) {
@@ -210,14 +202,15 @@ Step Windows::room_at(Key key, Step now, uint32_t target) const noexcept {
 }
 
 void Windows::raise_last_due(Key key, Tsc due) noexcept {
-  std::atomic<Tsc>& last = heads_[key].last_due;
-  Tsc old = last.load(std::memory_order_relaxed);
-  while (old < due && !last.compare_exchange_weak(old, due, std::memory_order_relaxed)) {
+  for (std::atomic<Tsc>* last : {&details_[key].last_due, &latest_due_}) {
+    Tsc old = last->load(std::memory_order_relaxed);
+    while (old < due && !last->compare_exchange_weak(old, due, std::memory_order_relaxed)) {
+    }
   }
 }
 
 void Windows::note_rejected(Key key, Step now, uint32_t count) noexcept {
-  Head& h = heads_[key];
+  Details& h = details_[key];
   const uint32_t ring = h.ring.load(std::memory_order_relaxed);
   if (ring == 0) return;
   rejected_[ring - 1].fetch_add(count, std::memory_order_relaxed);
@@ -228,7 +221,7 @@ void Windows::note_rejected(Key key, Step now, uint32_t count) noexcept {
 
 uint64_t Windows::rejected(Key key) const noexcept {
   if (!is_open(key)) return 0;
-  return rejected_[heads_[key].ring.load(std::memory_order_relaxed) - 1].load(
+  return rejected_[details_[key].ring.load(std::memory_order_relaxed) - 1].load(
       std::memory_order_relaxed);
 }
 
