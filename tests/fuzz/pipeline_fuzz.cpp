@@ -23,6 +23,7 @@ struct Tables {
   too_big::State too_big{1'000'000};
 
   Tables() {
+    parse.ports[0].rx_ip_checksum = parse.ports[0].rx_udp_checksum = true;
     forward.nodes.resize(2);
     for (forward::Node& n : forward.nodes) {
       n.vlan_tci = 9;
@@ -37,14 +38,16 @@ void check(bool ok) {
 
 }  // namespace
 
-// First byte: how much room the buffer has behind the frame, and which node.
+// First byte: how much room the buffer has behind the frame, which node, refused or not, and
+// whether the port says that the checksums are right (else no mutation gets past them).
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static Tables t;
   if (size < 1 || size > 2000) return 0;
   const test::Bytes frame(data + 1, data + size);
   const auto room = static_cast<uint16_t>(frame.size() + (data[0] & 0x7f));
   test::TestBurst b;
-  b.add(frame, 0, room);
+  rte_mbuf* m = b.add(frame, 0, room);
+  if (data[0] & 2) m->ol_flags = RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_GOOD;
   Burst& burst = *b.burst;
   Meta& meta = burst.meta[0];
   parse::State state;

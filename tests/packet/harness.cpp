@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <rte_mbuf.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "control/authenticate/table_builder.hpp"
@@ -116,8 +117,7 @@ rte_mbuf* Rig::make(const Bytes& frame, uint16_t port) {
   m->port = port;
   // Headroom and tailroom carry a pattern: nothing may depend on what was there before.
   std::memset(m->buf_addr, 0xee, m->buf_len);
-  std::memcpy(rte_pktmbuf_append(m, static_cast<uint16_t>(frame.size())), frame.data(),
-              frame.size());
+  std::ranges::copy(frame, rte_pktmbuf_append(m, static_cast<uint16_t>(frame.size())));
   return m;
 }
 

@@ -26,8 +26,7 @@ class TestBurst {
   rte_mbuf* add(const Bytes& frame, uint16_t port = 0, uint16_t room = 2048) {
     rte_mbuf* m = make(room);
     m->port = port;
-    std::memcpy(rte_pktmbuf_append(m, static_cast<uint16_t>(frame.size())), frame.data(),
-                frame.size());
+    std::ranges::copy(frame, rte_pktmbuf_append(m, static_cast<uint16_t>(frame.size())));
     burst->packets[burst->count] = m;
     burst->meta[burst->count] = Meta{};
     ++burst->count;
