@@ -44,8 +44,8 @@ PIPELINE = [
 MICRO = [
     ("ledger_bench", "ledger.burst_insert", "ledger.burst_insert"),
     ("quota_bench", "quota.check", "quota.check"),
-    ("policy_bench", "policy.evaluate.64", "policy.evaluate.64"),
-    ("policy_bench", "policy.evaluate.10000", "policy.evaluate.10000"),
+    ("policy_bench", "policy.evaluate/64", "policy.evaluate.64"),
+    ("policy_bench", "policy.evaluate/10000", "policy.evaluate.10000"),
     ("audit_bench", "audit.append", "audit.append"),
 ]
 
