@@ -2,7 +2,6 @@
 #include "dataplane/quota/quota.hpp"
 
 #include <algorithm>
-#include <cstring>
 
 #include "dataplane/core/mbuf_note.hpp"
 
@@ -13,8 +12,8 @@ constexpr uint32_t kNoRemaining = 0xffffffff;  // no limit applies
 constexpr uint32_t kWindowSeconds = 60;
 
 uint32_t place_of(uint32_t x) noexcept {
-  static_assert(sizeof(Scratch::places) == 128);
-  return (x * 0x9e3779b1u) >> 25;
+  static_assert(sizeof(Scratch::places) == 512);
+  return (x * 0x9e3779b1u) >> 23;
 }
 
 uint64_t to_us(const Table& t, Tsc ticks) noexcept {
@@ -34,9 +33,7 @@ void start_group(const Table& t, Scratch& s, Group& g, Key key, Limit limit) noe
     s.last_bounds = bounds_of(t, limit);
   }
   g.bounds = s.last_bounds;
-  g.want = g.spent = g.rejected = 0;
-  g.room = 0;
-  g.got = {};
+  g.want = 0;
 }
 
 uint16_t org_group(const Table& t, Windows& w, Scratch& s, OrgIndex org) noexcept {
@@ -45,6 +42,7 @@ uint16_t org_group(const Table& t, Windows& w, Scratch& s, OrgIndex org) noexcep
     if (s.orgs[s.org_places[p] - 1].key == org_key(org)) return s.org_places[p] - 1;
   start_group(t, s, s.orgs[s.orgs_used], org_key(org), t.org_limits[org]);
   if (s.orgs[s.orgs_used].counted) w.prefetch(org_key(org));
+  s.orgs[s.orgs_used].place = static_cast<uint16_t>(p);
   s.org_places[p] = static_cast<uint8_t>(++s.orgs_used);
   return s.orgs_used - 1;
 }
@@ -61,6 +59,7 @@ uint8_t lane_of(const Table& t, Windows& w, Scratch& s, OrgIndex org, IntentInde
   lane.org = org_group(t, w, s, org);
   lane.zero = lane.own.bounds.admit_max == 0 || s.orgs[lane.org].bounds.admit_max == 0;
   lane.due_raised = false;
+  lane.own.place = static_cast<uint16_t>(p);
   s.places[p] = static_cast<uint8_t>(++s.lanes_used);
   return static_cast<uint8_t>(s.lanes_used - 1);
 }
@@ -76,8 +75,6 @@ void gather(const Table& t, Windows& w, Scratch& s, const Burst& burst,
     if (costs_quota(t, burst.meta[i])) __builtin_prefetch(&t.intent_limits[burst.meta[i].org]);
   s.lanes_used = s.orgs_used = 0;
   s.last_limit_valid = false;
-  std::memset(s.places, 0, sizeof(s.places));
-  std::memset(s.org_places, 0, sizeof(s.org_places));
   Key previous = ~Key{0};
   uint8_t lane = 0;
   for (const uint8_t i : live) {
@@ -89,6 +86,8 @@ void gather(const Table& t, Windows& w, Scratch& s, const Burst& burst,
     s.lane_of[i] = lane;
     ++s.lanes[lane].own.want;
   }
+  for (uint32_t l = 0; l < s.lanes_used; ++l) s.places[s.lanes[l].own.place] = 0;
+  for (uint32_t o = 0; o < s.orgs_used; ++o) s.org_places[s.orgs[o].place] = 0;
 }
 
 void reserve_group(Windows& w, Group& g, Step step) noexcept {
@@ -142,6 +141,11 @@ void admit_all(Scratch& s, Burst& burst, const Table& t, const Selection& live) 
   for (const uint8_t i : live)
     if (costs_quota(t, burst.meta[i]))
       burst.meta[i].quota_remaining = s.lanes[s.lane_of[i]].remaining;
+}
+
+void start_packets(Group& g) noexcept {
+  g.spent = g.rejected = 0;
+  g.room = 0;
 }
 
 void settle_group(Windows& w, const Group& g, Step step) noexcept {
@@ -216,10 +220,12 @@ class Decider {
 
   // The key that is full is the one that is exhausted; when both are, the intent's.
   bool reject(uint8_t i, Group& own, Group& org) noexcept {
+    ++(is_full(own) ? own : org).rejected;
+    if ((burst_.meta[i].flags & lcp::kFlagWantsReply) == 0)  // nobody would read it
+      return refuse(i, Verdict::quota_rejected, 0, 0);
     Tsc wait = 0;
     if (is_full(org)) wait = until_room(org);
     if (is_full(own)) wait = std::max(wait, until_room(own));
-    ++(is_full(own) ? own : org).rejected;
     const uint64_t us = to_us(t_, wait);
     return refuse(i, Verdict::quota_rejected, ceil_div(us, 1'000'000), ceil_div(us, 1000));
   }
@@ -274,6 +280,8 @@ void run(const Table& table, Windows& windows, State& state, Burst& burst, Selec
   gather(table, windows, scratch, burst, live);
   if (reserve(windows, scratch, step, state.released_until))
     return admit_all(scratch, burst, table, live);
+  for (uint32_t l = 0; l < scratch.lanes_used; ++l) start_packets(scratch.lanes[l].own);
+  for (uint32_t o = 0; o < scratch.orgs_used; ++o) start_packets(scratch.orgs[o]);
   Decider decider(table, windows, state, burst, time, unix_us);
   uint16_t kept = 0;
   for (uint16_t k = 0; k < live.count; ++k) {

@@ -47,12 +47,14 @@ struct Delayed {
 struct Group {
   Key key = 0;
   bool counted = false;  // has a window
-  Bounds bounds;
+  uint16_t place = 0;    // in the hash
   uint32_t want = 0;
+  Bounds bounds;
+  Reservation got;
+  // Only in bursts that need a look at each packet:
   uint32_t spent = 0;     // of what was granted
   uint32_t rejected = 0;  // by this key
-  Reservation got;
-  Step room = 0;  // when it has room again; 0: not looked up yet
+  Step room = 0;          // when it has room again; 0: not looked up yet
 };
 
 // The packets of one (organisation, intent) in the burst.
@@ -72,9 +74,11 @@ struct Scratch {
   Bounds last_bounds;
   Lane lanes[kBurstMax];
   Group orgs[kBurstMax];
-  uint8_t lane_of[kBurstMax];     // by position in the burst
-  uint8_t places[2 * kBurstMax];  // hash places: 1 + lane
-  uint8_t org_places[2 * kBurstMax];
+  uint8_t lane_of[kBurstMax];  // by position in the burst
+  // Hash places: 1 + lane, 1 + index into orgs; 0: free, all of them between bursts. Sparse, so
+  // that most keys find theirs free, or their own, at once.
+  uint8_t places[8 * kBurstMax] = {};
+  uint8_t org_places[8 * kBurstMax] = {};
 };
 
 // Per worker; allocated before the loop.

@@ -38,11 +38,9 @@ std::unique_ptr<Windows> Windows::create(const Options& options) {
   w->heads_ = reserve_memory<Head>(w->keys_);
   w->details_ = reserve_memory<Details>(w->keys_);
   w->ring_memory_ = reserve_memory<Ring>(w->rings_);
-  w->rejected_ = reserve_memory<std::atomic<uint64_t>>(w->rings_);
   w->marked_ = reserve_memory<std::atomic<uint64_t>>((w->rings_ + 63) / 64);
   w->key_of_ring_ = reserve_memory<Key>(w->rings_);
-  if (!w->heads_ || !w->details_ || !w->ring_memory_ || !w->rejected_ || !w->marked_ ||
-      !w->key_of_ring_)
+  if (!w->heads_ || !w->details_ || !w->ring_memory_ || !w->marked_ || !w->key_of_ring_)
     return nullptr;
   return w;
 }
@@ -51,15 +49,13 @@ Windows::~Windows() {
   release_memory(heads_, keys_);
   release_memory(details_, keys_);
   release_memory(ring_memory_, rings_);
-  release_memory(rejected_, rings_);
   release_memory(marked_, (rings_ + 63) / 64);
   release_memory(key_of_ring_, rings_);
 }
 
 uint64_t Windows::bytes_reserved() const noexcept {
   return uint64_t{keys_} * (sizeof(Head) + sizeof(Details)) +
-         uint64_t{rings_} * (sizeof(Ring) + sizeof(uint64_t) + sizeof(Key)) +
-         (rings_ + 63) / 64 * 8;
+         uint64_t{rings_} * (sizeof(Ring) + sizeof(Key)) + (rings_ + 63) / 64 * 8;
 }
 
 bool Windows::is_open(Key key) const noexcept {
@@ -213,16 +209,14 @@ void Windows::note_rejected(Key key, Step now, uint32_t count) noexcept {
   Details& h = details_[key];
   const uint32_t ring = h.ring.load(std::memory_order_relaxed);
   if (ring == 0) return;
-  rejected_[ring - 1].fetch_add(count, std::memory_order_relaxed);
+  h.rejected.fetch_add(count, std::memory_order_relaxed);
   if (h.rejected_step.load(std::memory_order_relaxed) == now) return;
   h.rejected_step.store(now, std::memory_order_relaxed);
   marked_[(ring - 1) / 64].fetch_or(uint64_t{1} << ((ring - 1) % 64), std::memory_order_release);
 }
 
 uint64_t Windows::rejected(Key key) const noexcept {
-  if (!is_open(key)) return 0;
-  return rejected_[details_[key].ring.load(std::memory_order_relaxed) - 1].load(
-      std::memory_order_relaxed);
+  return is_open(key) ? details_[key].rejected.load(std::memory_order_relaxed) : 0;
 }
 
 }  // namespace lf::quota

@@ -12,7 +12,7 @@
 // back: whoever comes with an older step counts into the key's current one.
 //
 // Workers call reserve and the like; control opens keys and reads. Memory is taken at creation;
-// a key costs 32 bytes and, once opened, 524 more. What every command touches is in 16 of them, so
+// a key costs 48 bytes and, once opened, 516 more. What every command touches is in 16 of them, so
 // that an organisation and its first three intents share a cache line.
 #pragma once
 
@@ -126,7 +126,7 @@ class Windows {
   uint32_t keys() const noexcept { return keys_; }
   uint32_t open_keys() const noexcept { return rings_used_; }
   uint32_t rings() const noexcept { return rings_; }
-  // Address space reserved; resident is what open keys need (512 + 8 + 32 + 4 bytes each).
+  // Address space reserved; resident is what open keys need (512 + 48 + 4 bytes each).
   uint64_t bytes_reserved() const noexcept;
 
  private:
@@ -139,8 +139,10 @@ class Windows {
     std::atomic<Tsc> last_due;
     std::atomic<uint32_t> ring;       // 1 + index; 0: not open
     std::atomic<Step> rejected_step;  // last step that note_rejected marked
+    std::atomic<uint64_t> rejected;   // commands, since start
+    uint64_t unused;
   };
-  static_assert(sizeof(Head) == 16 && sizeof(Details) == 16);
+  static_assert(sizeof(Head) == 16 && sizeof(Details) == 32);
   struct alignas(kCacheLine) Ring {
     std::atomic<uint64_t> begin[kRingSteps];  // {step, T when it began}, by step % kRingSteps
   };
@@ -165,8 +167,7 @@ class Windows {
   alignas(kCacheLine) Head* heads_ = nullptr;
   Details* details_ = nullptr;
   Ring* ring_memory_ = nullptr;
-  std::atomic<uint64_t>* rejected_ = nullptr;  // by ring
-  std::atomic<uint64_t>* marked_ = nullptr;    // one bit a ring
+  std::atomic<uint64_t>* marked_ = nullptr;  // one bit a ring
   Key* key_of_ring_ = nullptr;
   uint32_t keys_ = 0, rings_ = 0, rings_used_ = 0;
   Tsc start_ = 0, step_tsc_ = 1;

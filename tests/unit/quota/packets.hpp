@@ -48,6 +48,7 @@ class PacketSource {
     m.org = org;
     m.intent_index = intent;
     m.deadline_us = deadline_us;
+    m.flags = lcp::kFlagWantsReply;
     live.add(i);
     return m;
   }
