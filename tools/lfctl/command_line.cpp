@@ -2,6 +2,8 @@
 #include "tools/lfctl/command_line.hpp"
 
 #include <fmt/format.h>
+#include <pwd.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -19,12 +21,27 @@ constexpr const char* kDefaultSocket = "/run/latticeforge/control.sock";
 constexpr std::pair<const char*, const char*> kAliases[] = {
     {"reload", "config.reload"},
 };
-// Groups whose bare name is a method other than GROUP.list.
-constexpr std::pair<const char*, const char*> kDefaults[] = {
-    {"quota", "quota.top"},
+// Groups whose bare name is a method other than GROUP.list, and what it is with an argument.
+struct GroupDefault {
+  const char* group;
+  const char* bare;
+  const char* with_argument;
+};
+constexpr GroupDefault kDefaults[] = {
+    {"quota", "quota.top", "quota.status"},
 };
 // Methods whose first parameter is a text that people keep in a file.
 constexpr const char* kFromFile[] = {"policy.load", "policy.check"};
+
+// Parameters that lfctl fills in when nobody gives them: who it is, and the file's name.
+constexpr const char* kAuthor = "author";
+constexpr const char* kSource = "source";
+
+std::string user_name() {
+  if (const char* sudo = std::getenv("SUDO_USER"); sudo != nullptr && *sudo != '\0') return sudo;
+  const passwd* user = ::getpwuid(::getuid());
+  return user != nullptr ? user->pw_name : std::to_string(::getuid());
+}
 
 std::string dashed(std::string word) {
   std::replace(word.begin(), word.end(), '_', '-');
@@ -77,6 +94,7 @@ CommandLine::CommandLine(std::vector<MethodInfo> methods)
   for (const MethodInfo& method : methods_)
     if (!method.name.starts_with("rpc.")) add_method(method);
   add_list_defaults();
+  describe_groups();
   add_own();
 }
 
@@ -105,7 +123,7 @@ void CommandLine::add_method(const MethodInfo& method) {
 }
 
 // `positional`: parameters may be given by position, too.
-void CommandLine::bind(const MethodInfo& method, CLI::App& app, bool positional) {
+CommandLine::Bound& CommandLine::bind(const MethodInfo& method, CLI::App& app, bool positional) {
   Bound& bound = bound_.emplace_back();
   bound.method = method;
   bound.app = &app;
@@ -124,6 +142,7 @@ void CommandLine::bind(const MethodInfo& method, CLI::App& app, bool positional)
     if (info.required) argument.option->required();
     if (info.type == "boolean") argument.option->expected(0, 1);
   }
+  return bound;
 }
 
 // `lfctl nodes` is `lfctl nodes list`, options included.
@@ -140,7 +159,16 @@ void CommandLine::add_list_defaults() {
     if (app->get_description().empty()) app->description(method->help);
     bind(*method, *app, false);
   };
-  for (const auto& [group, name] : kDefaults) add(group, name);
+  for (const GroupDefault& d : kDefaults) {
+    add(d.group, d.bare);
+    CLI::App* app = child(*app_, d.group);
+    const auto method = std::find_if(methods_.begin(), methods_.end(), [&](const MethodInfo& m) {
+      return m.name == d.with_argument;
+    });
+    if (app == nullptr || method == methods_.end()) continue;
+    Bound& more = bind(*method, *app, true);
+    for (Argument& argument : more.arguments) argument.option->required(false);
+  }
   for (const MethodInfo& method : methods_)
     if (method.name.ends_with(".list"))
       add(method.name.substr(0, method.name.size() - 5), method.name);
@@ -151,6 +179,17 @@ void CommandLine::add_list_defaults() {
     CLI::App* app = app_->add_subcommand(word, method->help);
     app->fallthrough();
     bind(*method, *app, true);
+  }
+}
+
+void CommandLine::describe_groups() {
+  const auto all = [](CLI::App*) { return true; };
+  for (CLI::App* group : app_->get_subcommands(all)) {
+    if (!group->get_description().empty()) continue;
+    std::string words;
+    for (const CLI::App* sub : group->get_subcommands(all))
+      words += (words.empty() ? "" : ", ") + sub->get_name();
+    group->description(words);
   }
 }
 
@@ -191,8 +230,15 @@ Invocation CommandLine::parse(std::vector<std::string> words) {
             .params = std::move(*params),
             .mutates = known != methods_.end() && known->mutates};
   }
-  for (Bound& bound : bound_)
-    if (bound.app->parsed() && bound.app->get_subcommands().empty()) return invoke(bound);
+  // A group may stand for two methods: the one whose arguments were given is meant.
+  Bound* chosen = nullptr;
+  for (Bound& bound : bound_) {
+    if (!bound.app->parsed() || !bound.app->get_subcommands().empty()) continue;
+    const bool any = std::any_of(bound.arguments.begin(), bound.arguments.end(),
+                                 [](const Argument& a) { return a.option->count() > 0; });
+    if (chosen == nullptr || any) chosen = &bound;
+  }
+  if (chosen != nullptr) return invoke(*chosen);
   std::fputs(app_->help().c_str(), stdout);
   return {.finished = true, .status = kUsage};
 }
@@ -201,7 +247,13 @@ Invocation CommandLine::invoke(Bound& bound) {
   Invocation out{.method = bound.method.name, .mutates = bound.method.mutates};
   for (size_t i = 0; i < bound.arguments.size(); ++i) {
     Argument& argument = bound.arguments[i];
-    if (argument.option->count() == 0) continue;
+    if (argument.option->count() == 0) {
+      const std::string& name = argument.info.name;
+      if (name == kAuthor) out.params[name] = user_name();
+      if (name == kSource && reads_file(bound.method.name))
+        out.params[name] = bound.arguments.front().word.substr(1);
+      continue;
+    }
     if (argument.info.type == "boolean" && argument.word.empty()) argument.word = "true";
     if (i == 0 && reads_file(bound.method.name) && !argument.word.starts_with('@'))
       argument.word.insert(0, 1, '@');
@@ -214,7 +266,6 @@ Invocation CommandLine::invoke(Bound& bound) {
     }
     out.params[argument.info.name] = std::move(*value);
   }
-  // The bare group is the overview; with an organisation it is that one's status.
   return out;
 }
 

@@ -62,8 +62,9 @@ class CommandLine {
   };
 
   void add_method(const MethodInfo& method);
-  void bind(const MethodInfo& method, CLI::App& app, bool positional);
+  Bound& bind(const MethodInfo& method, CLI::App& app, bool positional);
   void add_list_defaults();
+  void describe_groups();
   void add_own();
   Invocation invoke(Bound& bound);
   Invocation usage(const std::string& message) const;

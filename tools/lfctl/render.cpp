@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <ctime>
 
 #include "tools/lfctl/table.hpp"
 #include "tools/lfctl/views.hpp"
@@ -40,6 +41,20 @@ std::string inline_text(const Json& value) {
   return out;
 }
 
+// Keys in _us hold durations and points in time; what is this large is a point in time.
+constexpr int64_t kTimeUsMin = 1'000'000'000'000'000;  // September 2001
+
+std::string value_text(const std::string& key, const Json& value) {
+  if (!key.ends_with("_us") || !value.is_number_integer() || value.get<int64_t>() < kTimeUsMin)
+    return inline_text(value);
+  const std::time_t seconds = value.get<int64_t>() / 1'000'000;
+  std::tm parts{};
+  ::gmtime_r(&seconds, &parts);
+  char text[32];
+  std::strftime(text, sizeof text, "%FT%TZ", &parts);
+  return text;
+}
+
 bool is_table(const Json& value) {
   return value.is_array() && !value.empty() &&
          std::all_of(value.begin(), value.end(), [](const Json& row) { return row.is_object(); });
@@ -55,7 +70,7 @@ std::string table_text(const Json& rows, const Style& style) {
     std::vector<Cell> cells;
     for (const std::string& key : keys) {
       const auto found = row.find(key);
-      std::string text = found == row.end() ? "" : inline_text(*found);
+      std::string text = found == row.end() ? "" : value_text(key, *found);
       std::replace(text.begin(), text.end(), '\n', ' ');
       if (text.size() > kCellMax && keys.size() > 2) text = text.substr(0, kCellMax - 1) + "…";
       cells.push_back({std::move(text), Colour::none, found != row.end() && found->is_number()});
@@ -73,7 +88,7 @@ void append_object(std::string& out, const Json& object, const Style& style) {
       out += "\n" + painted(key, Colour::bold, style.colours) + "\n" + table_text(value, style);
       continue;
     }
-    const std::string text = inline_text(value);
+    const std::string text = value_text(key, value);
     if (text.find('\n') != std::string::npos)
       out += key + ":\n" + text + (text.ends_with('\n') ? "" : "\n");
     else
@@ -107,6 +122,8 @@ std::string render(const std::string& method, const Json& result, const Style& s
     if (method == "stats") return stats_view(result, style, previous);
     if (method == "route.explain") return explain_view(result, style);
     if (method == "help") return help_view(result, style);
+    if (method == "policy.check") return check_view(result, style);
+    if (method == "policy.diff") return diff_view(result);
   } catch (const Json::exception&) {
     // Not the shape that the view was made for: a newer daemon. Shown all the same.
   }

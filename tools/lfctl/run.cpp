@@ -55,6 +55,14 @@ void pause_ms(int64_t ms) {
   ::nanosleep(&time, nullptr);
 }
 
+// Checks answer, rather than fail, when what they checked is not in order.
+bool says_no(const Json& result) {
+  if (!result.is_object()) return false;
+  for (const char* key : {"ok", "intact"})
+    if (const auto found = result.find(key); found != result.end() && *found == false) return true;
+  return false;
+}
+
 int call_once(Client& client, const Invocation& invocation, const Options& options) {
   const auto result = client.call(invocation.method, invocation.params);
   if (!result) {
@@ -66,7 +74,7 @@ int call_once(Client& client, const Invocation& invocation, const Options& optio
   }
   print(options.json ? result->dump(2) + "\n"
                      : render(invocation.method, *result, style_of(options)));
-  return kOk;
+  return says_no(*result) ? kRefused : kOk;
 }
 
 // Until interrupted. Outlives a restart of the daemon.

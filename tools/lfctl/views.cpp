@@ -228,4 +228,21 @@ std::string help_view(const Json& result, const Style& style) {
   return table.empty() ? out : out + "\n" + table.to_text(style.colours);
 }
 
+std::string check_view(const Json& result, const Style& style) {
+  std::string out;
+  for (const auto& [key, word, colour] :
+       {std::tuple{"errors", "error", Colour::red}, {"warnings", "warning", Colour::yellow}})
+    for (const Json& d : result.at(key))
+      out += fmt::format("{}:{}: {}: {}\n", text(d, "line"), text(d, "column"),
+                         painted(word, colour, style.colours), text(d, "message"));
+  if (result.at("ok").get<bool>()) out += fmt::format("ok, {} rules\n", text(result, "rules"));
+  return out;
+}
+
+std::string diff_view(const Json& result) {
+  std::string out;
+  for (const Json& difference : result.at("differences")) out += text(difference, "text") + "\n";
+  return out.empty() ? "no difference\n" : out;
+}
+
 }  // namespace lf::ctl

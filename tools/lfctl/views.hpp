@@ -17,5 +17,7 @@ std::string stats_view(const Json& result, const Style& style,
                        const std::optional<Previous>& previous);
 std::string explain_view(const Json& result, const Style& style);
 std::string help_view(const Json& result, const Style& style);
+std::string check_view(const Json& result, const Style& style);
+std::string diff_view(const Json& result);
 
 }  // namespace lf::ctl

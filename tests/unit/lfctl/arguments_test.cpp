@@ -67,6 +67,7 @@ std::vector<MethodInfo> methods() {
         {"node", "string|integer", "", true},
         {"weight", "number", "", true}}},
       {"quota.top", "top", false, {{"count", "integer", "", false}}},
+      {"quota.status", "one", false, {{"org", "any", "", true}, {"intent", "any", "", false}}},
       {"quota.set",
        "limit",
        true,
@@ -82,7 +83,9 @@ std::vector<MethodInfo> methods() {
       {"policy.load",
        "rules",
        true,
-       {{"text", "string", "", true}, {"author", "string", "", false}}},
+       {{"text", "string", "", true},
+        {"author", "string", "", false},
+        {"source", "string", "", false}}},
       {"rpc.describe", "", false, {}},
   };
 }
@@ -116,6 +119,11 @@ TEST(CommandLine, ABareGroupIsItsList) {
   EXPECT_EQ("orbit", parse({"nodes", "list", "orbit"}).params["service"]);
   EXPECT_EQ("nodes.history", parse({"nodes", "history"}).method);
   EXPECT_EQ("quota.top", parse({"quota"}).method);
+  EXPECT_EQ(5, parse({"quota", "--count", "5"}).params["count"]);
+  const Invocation one = parse({"quota", "acme", "firmware-patch"});
+  EXPECT_EQ("quota.status", one.method);
+  EXPECT_EQ("firmware-patch", one.params["intent"]);
+  EXPECT_EQ("quota.set", parse({"quota", "set", "acme", "--limit", "5"}).method);
   EXPECT_EQ("config.reload", parse({"reload"}).method);
 }
 
@@ -167,6 +175,8 @@ TEST(CommandLine, PolicyTextComesFromAFile) {
   const Invocation load = parse({"policy", "load", path, "--author", "ada"});
   EXPECT_EQ("rules: []\n", load.params["text"]);
   EXPECT_EQ("ada", load.params["author"]);
+  EXPECT_EQ(path, load.params["source"]);
+  EXPECT_FALSE(parse({"policy", "load", path}).params["author"].get<std::string>().empty());
   std::filesystem::remove(path);
 }
 

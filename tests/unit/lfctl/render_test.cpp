@@ -119,5 +119,19 @@ TEST(Render, BreakersSayWhatComesNext) {
   EXPECT_TRUE(contains(text, "61s")) << text;
 }
 
+TEST(Render, PolicyChecksAreLinesWithPositions) {
+  const Json bad = Json::parse(R"({"ok":false,"warnings":[],
+    "errors":[{"line":3,"column":7,"message":"unknown key"}]})");
+  EXPECT_EQ("3:7: error: unknown key\n", render("policy.check", bad, kPlain));
+  const Json good = Json::parse(R"({"ok":true,"errors":[],"rules":4,
+    "warnings":[{"line":1,"column":1,"message":"never matches"}]})");
+  EXPECT_EQ("1:1: warning: never matches\nok, 4 rules\n", render("policy.check", good, kPlain));
+}
+
+TEST(Render, PointsInTimeAreShownAsSuch) {
+  EXPECT_EQ("at_us     2026-01-01T00:00:00Z\ngrace_us  1500\n",
+            render_generic(Json::parse(R"({"at_us":1767225600000000,"grace_us":1500})"), kPlain));
+}
+
 }  // namespace
 }  // namespace lf::ctl

@@ -45,6 +45,14 @@ class Run : public ::testing::Test {
                   return rpc::Json::parse(R"([{"name":"n1","service":"orbit"}])");
                 },
                 {}});
+    table_.add({"audit.verify",
+                "is it whole",
+                {},
+                false,
+                [](const rpc::Json&) -> Result<rpc::Json> {
+                  return rpc::Json{{"intact", false}};
+                },
+                {}});
     auto made = rpc::Server::listen(*loop_, table_, {.path = path_});
     EXPECT_TRUE(made);
     server_ = std::move(*made);
@@ -88,6 +96,8 @@ TEST_F(Run, StatusesAreAsDocumented) {
   EXPECT_EQ("lfctl: node: no such node\n", err_);
   EXPECT_EQ(kRefused, lfctl({"node", "drain", "n2", "--json"}));
   EXPECT_EQ(-32001, Json::parse(out_)["error"]["code"]);
+  EXPECT_EQ(kRefused, lfctl({"audit", "verify"}));  // an answer, but a negative one
+  EXPECT_EQ("intact  no\n", out_);
   EXPECT_EQ(kUsage, lfctl({"node", "drain"}));
   EXPECT_EQ(kUsage, lfctl({"frobnicate"}));
   EXPECT_EQ(kUsage, lfctl({"node", "drain", "n1", "--watch"}));
