@@ -10,6 +10,7 @@
 
 #include "control/base/address.hpp"
 #include "control/daemon/daemon.hpp"
+#include "control/daemon/node_rows.hpp"
 #include "dataplane/pipeline/state.hpp"
 
 namespace lf::daemon {
@@ -100,6 +101,7 @@ metrics::StatsView Daemon::view() {
                 .retired = publisher_->retired()};
   v.groups.push_back(
       ledger_group(ledger_->ledger(), *workers_, ledger_->bytes(), last_walk_, ledger_expired_));
+  v.nodes = node_rows(*health_);
   rates_->apply(v);
   return v;
 }
