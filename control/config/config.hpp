@@ -23,6 +23,7 @@ struct Prefix {
   IpAddress address;
   uint8_t length = 0;  // within its family: 0..32 or 0..128
   uint8_t ip_version = 4;
+  bool operator==(const Prefix&) const = default;
 };
 
 struct Idle {
@@ -30,6 +31,7 @@ struct Idle {
   uint32_t spin_polls = 256;    // empty polls before the first pause
   uint32_t sleep_us_max = 200;  // longest nap
   bool interrupts = true;       // where the port has receive interrupts
+  bool operator==(const Idle&) const = default;
 };
 
 struct Dataplane {
@@ -43,6 +45,7 @@ struct Dataplane {
   uint32_t mbufs = 32768;        // a worker's and port's share included
   uint32_t mbuf_size = 2048;     // data room without headroom
   std::vector<std::string> eal;  // further EAL arguments, as they are
+  bool operator==(const Dataplane&) const = default;
 };
 
 struct Port {
@@ -57,16 +60,19 @@ struct Port {
   std::string exception;  // devargs of the port to the kernel; empty: none
   bool promiscuous = false;
   bool offload_checksums = true;  // use the port's offloads where it has them
+  bool operator==(const Port&) const = default;
 };
 
 struct Key {
   uint16_t id = 0;
   std::array<uint8_t, 16> bytes{};
+  bool operator==(const Key&) const = default;
 };
 
 struct Quota {  // -1: no limit of its own
   int64_t per_minute = -1;
   bool hard = false;  // no delay tier
+  bool operator==(const Quota&) const = default;
 };
 
 struct Organisation {
@@ -76,6 +82,7 @@ struct Organisation {
   Quota quota;                           // for the organisation as a whole
   std::map<std::string, Quota> intents;  // by intent name
   std::vector<Prefix> prefixes;          // sources that belong to it (flow services)
+  bool operator==(const Organisation&) const = default;
 };
 
 struct Intent {
@@ -85,6 +92,7 @@ struct Intent {
   std::vector<std::string> chain;  // the last names the service that takes the command
   bool replayable = false;
   Quota quota;  // default for every organisation
+  bool operator==(const Intent&) const = default;
 };
 
 enum class Authentication : uint8_t { required, optional, off };
@@ -97,6 +105,7 @@ struct Probe {
   uint32_t timeout_ms = 500;
   uint16_t port = 0;       // tcp, http; 0: the node's port
   std::string path = "/";  // http
+  bool operator==(const Probe&) const = default;
 };
 
 struct Health {
@@ -113,6 +122,7 @@ struct Health {
   bool panic = false;           // true: when more than that would be out, use all of them
   uint32_t min_samples = 1;     // fewer outcomes in an interval: no sample
   double readmit_jitter = 0.2;  // of one interval times 8
+  bool operator==(const Health&) const = default;
 };
 
 struct Breaker {
@@ -126,6 +136,7 @@ struct Breaker {
   uint32_t open_max_ms = 300'000;
   double jitter = 0.0;  // of the open time
   uint32_t trials = 3;
+  bool operator==(const Breaker&) const = default;
 };
 
 struct Node {
@@ -140,6 +151,7 @@ struct Node {
   std::optional<std::array<uint8_t, 6>> mac;  // static neighbour
   std::string owner;  // organisation whose key signs its REPORTs; empty: the first one
   uint16_t mtu = 0;   // 0: the port's
+  bool operator==(const Node&) const = default;
 };
 
 struct Service {
@@ -159,11 +171,13 @@ struct Service {
   Health health;
   Breaker breaker;
   std::vector<Node> nodes;
+  bool operator==(const Service&) const = default;
 };
 
 struct Replay {
   uint32_t packets = 8192;  // kept packets a worker; 0: off
   uint32_t timeout_s = 10;  // for the plan
+  bool operator==(const Replay&) const = default;
 };
 
 struct Ledger {
@@ -171,23 +185,27 @@ struct Ledger {
   uint32_t window_s = 120;
   double org_share = 0.5;  // largest share of the table for one organisation
   std::string save;        // file for a warm restart; empty: none
+  bool operator==(const Ledger&) const = default;
 };
 
 struct Admission {
   bool enabled = true;
   uint64_t hard_limit = 0;  // commands in flight and waiting; 0: the ledger's entries
+  bool operator==(const Admission&) const = default;
 };
 
 struct QuotaSettings {
   uint32_t delay_packets = 4096;  // per worker
   double delay_from = 0.70, reject_above = 0.90;
   uint32_t backoff_base_ms = 80, backoff_cap_ms = 5000;
+  bool operator==(const QuotaSettings&) const = default;
 };
 
 struct Policy {
   std::string file;  // rules; empty: the shipped default
   std::string store = "/var/lib/latticeforge/policy.db";
   std::string operators_file, targets_file;  // optional tables in YAML or CSV
+  bool operator==(const Policy&) const = default;
 };
 
 struct Operator {
@@ -197,6 +215,7 @@ struct Operator {
   uint8_t mfa_level = 0;
   int64_t mfa_expires_us = 0;              // 0: never
   std::vector<std::string> organisations;  // empty: all
+  bool operator==(const Operator&) const = default;
 };
 
 struct Target {
@@ -204,6 +223,7 @@ struct Target {
   double risk = 0;
   std::string group;
   bool comms_degraded = false;
+  bool operator==(const Target&) const = default;
 };
 
 struct Audit {
@@ -213,10 +233,12 @@ struct Audit {
   uint64_t keep_mb = 4096;
   bool drop_on_overflow = false;
   uint32_t ring_records = 65536;
+  bool operator==(const Audit&) const = default;
 };
 
 struct Hold {
   uint32_t packets = 1024;  // commands parked at once
+  bool operator==(const Hold&) const = default;
 };
 
 struct Sink {
@@ -224,6 +246,7 @@ struct Sink {
   std::string url;                    // or address, or command line
   std::vector<std::string> channels;  // pager, sms, email
   std::string recipient;
+  bool operator==(const Sink&) const = default;
 };
 
 struct Notifications {
@@ -232,6 +255,7 @@ struct Notifications {
   uint32_t within_s = 300;
   uint32_t throttle_s = 600;
   std::vector<Sink> sinks;
+  bool operator==(const Notifications&) const = default;
 };
 
 struct Control {
@@ -240,6 +264,7 @@ struct Control {
   std::string metrics = "127.0.0.1:9464";  // empty: off
   uint32_t clock_skew_ms = 0;              // tolerance for deadlines
   std::string log_level = "info";
+  bool operator==(const Control&) const = default;
 };
 
 struct Config {
@@ -260,6 +285,7 @@ struct Config {
   Hold hold;
   Notifications notifications;
   Control control;
+  bool operator==(const Config&) const = default;
 };
 
 }  // namespace lf::config

@@ -62,13 +62,6 @@ Result<Json> by_name(const Command& command, const Json& list) {
   return params;
 }
 
-// Pipes would end a Markdown table's cell.
-std::string cell(std::string_view text) {
-  std::string out;
-  for (const char c : text) out += c == '|' ? std::string("\\|") : std::string(1, c);
-  return out;
-}
-
 }  // namespace
 
 CommandTable::CommandTable() {
@@ -125,21 +118,6 @@ Json CommandTable::describe() const {
   Json list = Json::array();
   for (const auto& [name, command] : commands_) list.push_back(describe_command(command));
   return list;
-}
-
-std::string CommandTable::to_markdown() const {
-  std::string text;
-  for (const auto& [name, command] : commands_) {
-    text += fmt::format("### `{}`\n\n{}.{}\n\n", name, command.help,
-                        command.mutates ? " Changes state." : "");
-    if (command.parameters.empty()) continue;
-    text += "| parameter | type | required | meaning |\n|---|---|---|---|\n";
-    for (const Parameter& p : command.parameters)
-      text += fmt::format("| `{}` | {} | {} | {} |\n", p.name, cell(p.type),
-                          p.required ? "yes" : "no", cell(p.help));
-    text += '\n';
-  }
-  return text;
 }
 
 Result<Json> bind_parameters(const Command& command, Json params) {

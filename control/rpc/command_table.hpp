@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The one table of control-socket commands. The daemon adds each module's commands at start and
-// passes it to the Server; lookups, parameter checks, help and documentation all read it.
+// passes it to the Server; lookups, parameter checks, help and documentation
+// (tools/gen_control_doc.py) all read it.
 // Control thread only. `help` and `rpc.describe` are always in it.
 #pragma once
 
@@ -26,7 +27,6 @@ class CommandTable {
   const Command* find(std::string_view name) const;
   std::vector<std::string> names() const;  // sorted
   Json describe() const;                   // [{name, help, mutates, parameters}], sorted by name
-  std::string to_markdown() const;         // the body of docs/control-socket.md
 
  private:
   std::map<std::string, Command, std::less<>> commands_;
