@@ -178,12 +178,23 @@ class Lab:
 
     def start_node(self, number, *options, version=4, name=None):
         name = name or f"node{number}"
-        return self.spawn(f"n{number}", name, self.bin / "lf-node", "--listen",
+        node = self.spawn(f"n{number}", name, self.bin / "lf-node", "--listen",
                           node_address(number, version), "--node-id", number,
                           "--org", f"1:1:{KEYS[1]}", "--org", f"2:1:{KEYS[2]}",
                           "--control", self.directory / f"{name}.ctl",
                           "--ids", self.directory / f"{name}.ids",
                           "--json", self.directory / f"{name}.json", *options)
+
+        def listening():
+            if not node.alive():
+                raise LabError(f"{name} ended:\n{node.output()[-2000:]}")
+            with contextlib.suppress(OSError):
+                return self.node_command(number, "get", name)
+            return None
+
+        # The kernel answers ARP for a node before its socket is bound: what came then would be lost.
+        self.wait_for(f"{name} listens", listening, 10)
+        return node
 
     def node_command(self, number, line, name=None):
         """One line to a node's control socket ("set capacity 300")."""
