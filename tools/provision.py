@@ -61,8 +61,29 @@ def build(directory="build", options=(), targets=(), compiler=None):
         env["CXX"] = f"ccache {compiler}" if shutil.which("ccache") else compiler
     if not (path / "build.ninja").exists():
         _run(["meson", "setup", str(path), str(ROOT), *options], env)
+        _note_packages(path)
+    elif _packages_changed(path):
+        # meson remembers what it did not find: a build directory that tools/quickstart made
+        # would never see the libraries that the tests install afterwards.
+        _run(["meson", "configure", "--clearcache", str(path)], env)
+        _run(["meson", "setup", "--reconfigure", str(path), str(ROOT)], env)
+        _note_packages(path)
     _run(["ninja", "-C", str(path), *targets], env)
     return path
+
+
+def _absent():
+    return "\n".join(missing_packages(packages("run", "test")))
+
+
+def _note_packages(build_directory):
+    """Remembers which packages were absent when the build directory was configured."""
+    (build_directory / "absent-packages.txt").write_text(_absent())
+
+
+def _packages_changed(build_directory):
+    note = build_directory / "absent-packages.txt"
+    return not note.exists() or note.read_text() != _absent()
 
 
 def _run(command, env):
