@@ -44,6 +44,7 @@ struct Options {
   uint32_t frames = 32768;
   uint32_t passes = 40;
   uint32_t nodes = 3;
+  bool no_huge = false;
   std::string pcap;
 };
 
@@ -336,11 +337,12 @@ int main(int argc, char** argv) {
   app.add_option("--passes", o.passes, "passes over all frames");
   app.add_option("--nodes", o.nodes, "nodes of the service")->check(CLI::Range(1u, 1000u));
   app.add_option("--pcap", o.pcap, "write the frames there, for testpmd");
+  app.add_flag("--no-huge", o.no_huge, "small pages even if huge ones are free (for valgrind)");
   CLI11_PARSE(app, argc, argv);
   if (sodium_init() < 0) return 1;
   std::vector<std::string> eal = {"pipeline_bench", "--no-pci", "--no-telemetry", "-m", "256",
                                   "-l", "0", "--log-level", "lib.eal:error"};
-  if (huge_pages_free() >= 384) {
+  if (!o.no_huge && huge_pages_free() >= 384) {
     eal.insert(eal.end(), {"--in-memory", "--file-prefix", "lfbench"});
   } else {
     eal.insert(eal.end(), {"--no-huge", "--no-shconf"});

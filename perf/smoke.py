@@ -37,7 +37,8 @@ def instructions(options, passes):
     out = subprocess.run(
         ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", "--collect-atstart=no",
          "--toggle-collect=lf::pipeline::Pipeline::run*", str(BUILD / "perf" / "pipeline_bench"),
-         "--passes", str(passes), "--frames", str(FRAMES), "--entries", "65536", *options],
+         "--passes", str(passes), "--frames", str(FRAMES), "--entries", "65536",
+         "--no-huge", *options],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     found = re.search(r"Collected : (\d+)", out.stdout)
     if out.returncode != 0 or not found:
