@@ -10,6 +10,7 @@
 
 #include "control/base/address.hpp"
 #include "control/daemon/daemon.hpp"
+#include "control/daemon/explain.hpp"
 #include "control/daemon/node_rows.hpp"
 #include "dataplane/pipeline/state.hpp"
 
@@ -106,6 +107,21 @@ metrics::StatsView Daemon::view() {
   return v;
 }
 
+Result<rpc::Json> Daemon::explain(const rpc::Json& params) {
+  const rpc::Command* evaluate = commands_.find("policy.evaluate");
+  return daemon::explain({.config = config_,
+                          .snapshot = publisher_->current(),
+                          .ledger = ledger_->ledger(),
+                          .quotas = *quotas_,
+                          .health = *health_,
+                          .pool = ports_->pool(),
+                          .unix_us = clock_.unix_us(),
+                          .now = rte_rdtsc(),
+                          .draining = draining_since_.has_value(),
+                          .evaluate = evaluate->handler},
+                         params);
+}
+
 std::vector<rpc::Command> Daemon::own_commands() {
   using rpc::Json;
   std::vector<rpc::Command> out;
@@ -117,6 +133,11 @@ std::vector<rpc::Command> Daemon::own_commands() {
                    if (auto r = reload(); !r) return tl::unexpected(r.error());
                    return Json{{"generation", publisher_->generation()}};
                  }});
+  out.push_back({.name = "route.explain",
+                 .help = "What every stage would say to a command, and why; nothing is sent",
+                 .parameters = explain_parameters(),
+                 .mutates = false,
+                 .handler = [this](const Json& params) { return explain(params); }});
   out.push_back({.name = "neighbours.list",
                  .help = "Next hops of the nodes: address, port, MAC address, state",
                  .parameters = {},
