@@ -12,7 +12,8 @@
 namespace lf::pipeline {
 
 inline constexpr uint8_t kNoPosition = 0xff;  // the frame is not one of the burst's packets
-// A burst can make at most one frame more per packet (the notice that a command is delayed).
+// A burst can make at most one frame more per packet: the notice that a command is delayed, or the
+// copy of a neighbour message for the kernel.
 inline constexpr uint32_t kOutMax = 2 * kBurstMax;
 
 struct PortOut {

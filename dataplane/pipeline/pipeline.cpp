@@ -130,12 +130,18 @@ void Pipeline::forward(const Snapshot& snapshot, Burst& burst, Selection& live, 
   }
   if (retries != 0) setup_.stats->retries_passed.add(retries);
   if (too_big.count == 0) return;
-  too_big::run(*snapshot.forward, snapshot.parse->ports, s.too_big, burst, too_big, now);
   for (const uint8_t i : too_big) {
     dedup::give_back(*shared.ledger, s.dedup, burst.meta[i]);
     burst.meta[i].ledger_ref = 0;
-    send(burst, i, out);
   }
+  report_too_big(snapshot, burst, too_big, now, out);
+}
+
+// What does not fit goes back to its sender as the ICMP message that says so.
+void Pipeline::report_too_big(const Snapshot& snapshot, Burst& burst, Selection& too_big, Tsc now,
+                              Outbox& out) noexcept {
+  too_big::run(*snapshot.forward, snapshot.parse->ports, state_->too_big, burst, too_big, now);
+  for (const uint8_t i : too_big) send(burst, i, out);
 }
 
 // A refused or held command gives its id back, so that the sender's retry is no duplicate.
@@ -241,6 +247,7 @@ void Pipeline::replies(const Snapshot& snapshot, Burst& burst, Tsc now, Outbox& 
     send(burst, i, out);
   }
   for (const uint8_t i : submitted) to_control(burst, i, ToControl::reply, now, out);
+  if (too_big.count != 0) report_too_big(snapshot, burst, too_big, now, out);
 }
 
 // REPORTs, APPROVALs and PROBE_REPLYs: checked here, understood by control.
@@ -279,11 +286,21 @@ void Pipeline::exceptions(const Snapshot& snapshot, Burst& burst, Tsc now, Outbo
   exception::run(*snapshot.parse, burst, s.sorted.exceptions, s.sorted.probes, s.exceptions);
   for (const uint8_t i : s.exceptions.transmit) send(burst, i, out);
   for (const uint8_t i : s.exceptions.neighbours) {
+    copy_to_kernel(snapshot, burst, i, out);
     to_control(burst, i, ToControl::neighbour, now, out);
   }
   for (const uint8_t i : s.exceptions.icmp_errors) {
     to_control(burst, i, ToControl::icmp_error, now, out);
   }
+}
+
+// The kernel behind an exception port resolves neighbours for itself: it needs their answers too.
+void Pipeline::copy_to_kernel(const Snapshot& snapshot, const Burst& burst, uint8_t position,
+                              Outbox& out) noexcept {
+  const uint8_t port = snapshot.parse->ports[burst.meta[position].in_port].kernel_port;
+  if (port == net::kNoPort) return;
+  rte_mbuf* copy = rte_pktmbuf_copy(burst.packets[position], setup_.pool, 0, UINT32_MAX);
+  if (copy != nullptr) out.send(port, copy, kNoPosition);
 }
 
 uint32_t Pipeline::due(const Snapshot& snapshot, Burst& burst, Tsc now, Outbox& out) noexcept {

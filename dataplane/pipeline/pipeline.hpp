@@ -98,6 +98,10 @@ class Pipeline {
               Outbox& out) noexcept;
   void sign_and_send(const Snapshot& snapshot, Burst& burst, const Selection& live,
                      Outbox& out) noexcept;
+  void report_too_big(const Snapshot& snapshot, Burst& burst, Selection& too_big, Tsc now,
+                      Outbox& out) noexcept;
+  void copy_to_kernel(const Snapshot& snapshot, const Burst& burst, uint8_t position,
+                      Outbox& out) noexcept;
   void to_control(Burst& burst, uint8_t position, ToControl kind, Tsc now, Outbox& out) noexcept;
   void send(Burst& burst, uint8_t position, Outbox& out) noexcept;
   void free_rest(Burst& burst, Outbox& out) noexcept;

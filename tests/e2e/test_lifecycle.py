@@ -3,8 +3,8 @@
 
 import time
 
-from harness import check, equal, main
-from lab import Lab, basic_config, run
+from harness import ROOT, check, equal, main
+from lab import CLIENT4, Lab, basic_config, run
 
 
 def test_sigterm_drains_and_ends_with_0():
@@ -73,6 +73,32 @@ def test_a_broken_configuration_is_refused_with_its_place():
         path.write_text("dataplane:\n  workers: many\n")
         out = run(lab.bin / "latticeforge", "--check", "--config", path, check=False)
         check(f"{path}:2:" in out, out)
+
+
+def test_every_example_starts_and_answers():
+    for path in sorted((ROOT / "docs" / "examples").glob("*.yaml")):
+        if path.name == "baremetal.yaml":  # needs NICs; test_control.py checks it
+            continue
+        with Lab("lfl6", nodes=0) as lab:
+            daemon = lab.start_daemon(path.read_text())
+            if path.name != "minimal.yaml":  # that one has a null port
+                lab.inside("client", "ip", "address", "add", "10.7.0.200/24", "dev", "eth0")
+                out = lab.inside("client", "ping", "-c", "3", "-i", "0.2", "-W", "2", "10.7.0.1",
+                                 check=False)
+                check(" 0% packet loss" in out, f"{path.name}: {out}")
+            equal(daemon.stop(), 0, f"{path.name}: exit status")
+
+
+def test_the_kernel_behind_the_exception_port_resolves_neighbours():
+    with Lab("lfl7", nodes=1) as lab:
+        config = basic_config(nodes=1)
+        config["ports"][0]["exception"] = "net_tap0,iface=lfk0"
+        lab.start_daemon(config)
+        lab.inside("dp", "ip", "address", "add", "10.71.0.100/24", "dev", "lfk0")
+        lab.inside("dp", "ip", "link", "set", "lfk0", "up")
+        # The kernel speaks first here: it must get the answer to its own ARP request.
+        out = lab.inside("dp", "ping", "-c", "3", "-i", "0.2", "-W", "2", CLIENT4, check=False)
+        check(" 0% packet loss" in out, out)
 
 
 if __name__ == "__main__":

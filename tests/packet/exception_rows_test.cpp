@@ -169,6 +169,20 @@ TEST(ExceptionPackets, FromTheKernel) {
   expect_sent(r, {p});
 }
 
+// Answers to ARP and ND may be the kernel's as well: it resolves neighbours through its own port.
+TEST(ExceptionPackets, TheKernelSeesNeighboursToo) {
+  Rig rig(nullptr, {.kernel = true});
+  const Packet arp = arp_packet(2, kNode4, kOwn4);
+  const Packet nd = icmp6(neighbour_message(136, 0x60000000, kNode6), 255);
+  for (const Packet& p : {arp, nd}) {
+    const Result r = rig.run(p);
+    expect_verdict(r, Verdict::to_control);
+    ASSERT_EQ(r.control.size(), 1u);
+    EXPECT_EQ(r.control[0], ToControl::neighbour);
+    expect_sent(r, {p}, kKernelPort);
+  }
+}
+
 TEST(ExceptionPackets, NoRoomInARing) {
   Rig rig(nullptr, {.kernel = true});
   rig.control_is_full = rig.port_is_full = true;

@@ -52,6 +52,28 @@ TEST(Replies, GoBackToTheirClients) {
       }
 }
 
+TEST(Replies, TooBigForTheClientsPort) {
+  for (const bool v6 : {false, true}) {
+    Rig rig([](config::Config& c) { c.ports[0].mtu = 1280; });
+    Packet command;
+    if (v6) command.src = kClient6, command.dst = kOwn6;
+    expect_verdict(rig.run(command), V::forwarded);
+    Packet reply = from_node(1, S::ok, v6);
+    reply.lcp.payload.resize(1280, 0x33);
+    Bytes quoted = build(reply);
+    quoted.erase(quoted.begin(), quoted.begin() + 14);
+    quoted.resize(v6 ? 1280 - 48 : 576 - 28);
+    Packet want{.dst_mac = kNodeMac, .src_mac = kPortMac, .src = reply.dst, .dst = reply.src};
+    want.ttl = 64;
+    want.protocol = v6 ? 58 : 1;
+    want.l4 = v6 ? icmp(2, 0, 1280, quoted) : icmp(3, 4, 1280, quoted);
+    want.checksum_at = 2;
+    const Result r = rig.run(reply);
+    expect_verdict(r, V::too_big);
+    expect_sent(r, {want});
+  }
+}
+
 TEST(Replies, SecondOneIsDropped) {
   Rig rig;
   expect_verdict(rig.run(Packet{}), V::forwarded);
