@@ -74,11 +74,13 @@ constexpr uint16_t udp_checksum_of(uint64_t sum) noexcept {
   return checksum == 0 ? 0xffff : checksum;
 }
 
-// RFC 1624, equation 3: the checksum after words that summed to `before` became `after`.
+// RFC 1624, equation 3: the checksum after words that summed to `before` (below 2^47) became
+// `after`. In one subtraction, as 2^32 times 0xffff is nothing modulo 0xffff; and one remainder,
+// which is a multiplication: half the instructions of folding each sum.
 constexpr uint16_t updated(uint16_t checksum, uint64_t before, uint64_t after) noexcept {
-  const uint64_t folded_before = fold(before);
-  return checksum_of(uint64_t{static_cast<uint16_t>(~checksum)} + (0xffff - folded_before) +
-                     fold(after));
+  constexpr uint64_t kNothing = uint64_t{0xffff} << 32;
+  const uint64_t rest = (static_cast<uint16_t>(~checksum) + after + (kNothing - before)) % 0xffff;
+  return static_cast<uint16_t>(~(rest == 0 ? 0xffff : rest));
 }
 
 // Writes a full header checksum.

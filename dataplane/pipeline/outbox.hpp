@@ -36,10 +36,12 @@ struct Outbox {
   rte_mbuf* control[kBurstMax];  // each with its Note filled in
   rte_mbuf* free[kOutMax];
 
-  void send(uint16_t to, rte_mbuf* m, uint8_t at) noexcept {
+  // A port that gets frames; what it returns holds until clear().
+  PortOut& open(uint16_t to) noexcept {
     ports_used |= 1u << to;
-    port[to].add(m, at);
+    return port[to];
   }
+  void send(uint16_t to, rte_mbuf* m, uint8_t at) noexcept { open(to).add(m, at); }
   void to_control(rte_mbuf* m, uint8_t at) noexcept {
     control_position[control_count] = at;
     control[control_count++] = m;

@@ -99,10 +99,13 @@ void Pipeline::commands(const Snapshot& snapshot, Burst& burst, const Selection&
     quota::run(*snapshot.quota, *shared.windows, s.quota, burst, live, now, unix_us);
     forward(snapshot, burst, live, now, out);
 
-    give_back(burst, owned);
+    const bool all_sent = live.count == round.count;
+    if (!all_sent) give_back(burst, owned);
     audit::append(s.audit, burst, round, unix_us);
-    keep(snapshot, burst, owned, now, out);
-    answer(snapshot, burst, round, out);
+    if (!all_sent) {
+      keep(snapshot, burst, owned, now, out);
+      answer(snapshot, burst, round, out);
+    }
     live = round = later;
   } while (live.count != 0);
 }
@@ -123,10 +126,15 @@ void Pipeline::forward(const Snapshot& snapshot, Burst& burst, Selection& live, 
   rewrite::to_nodes(*snapshot.forward, snapshot.parse->ports, burst, live, too_big);
   match::record_sent(*snapshot.forward, *shared.ledger, s.match, burst, live, s.clients, now);
   uint32_t retries = 0;
+  PortOut* to = nullptr;
+  uint16_t to_port = kPortsMax;
   for (const uint8_t i : live) {
-    retries += burst.meta[i].is_retry;
-    burst.decide(i, Verdict::forwarded);
-    send(burst, i, out);
+    Meta& meta = burst.meta[i];
+    retries += meta.is_retry;
+    meta.verdict = Verdict::forwarded;
+    if (meta.out_port != to_port) to = &out.open(to_port = meta.out_port);
+    to->add(burst.packets[i], i);
+    burst.packets[i] = nullptr;
   }
   if (retries != 0) setup_.stats->retries_passed.add(retries);
   if (too_big.count == 0) return;
