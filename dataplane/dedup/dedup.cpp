@@ -8,14 +8,31 @@ using ledger::Admission;
 using ledger::Ledger;
 using ledger::Lookup;
 
+// Hashes the commands that have no hash yet, or one of the other space.
 void hash_all(const Ledger& ledger, State& state, const Burst& burst,
               const Selection& commands) noexcept {
-  for (uint32_t k = 0; k < commands.count; ++k) {
-    const Meta& m = burst.meta[commands.index[k]];
-    state.names[k] = {m.lcp->command_id, ledger::space_of(m.org_id, m.authenticated)};
+  uint8_t missing[kBurstMax];
+  uint32_t count = 0;
+  for (const uint8_t i : commands) {
+    const Meta& m = burst.meta[i];
+    const bool known =
+        (state.hashed >> i & 1) != 0 && (state.as_proven >> i & 1) == uint64_t{m.authenticated};
+    if (known) [[likely]]
+      continue;
+    state.names[count] = {m.lcp->command_id, ledger::space_of(m.org_id, m.authenticated)};
+    missing[count++] = i;
   }
-  ledger.hasher().run(state.names, commands.count, state.hashes);
-  for (uint32_t k = 0; k < commands.count; ++k) ledger.prefetch(state.hashes[k]);
+  if (count == 0) [[likely]]
+    return;
+  ledger.hasher().run(state.names, count, state.fresh_hashes);
+  for (uint32_t k = 0; k < count; ++k) {
+    const uint64_t bit = uint64_t{1} << missing[k];
+    state.hashes[missing[k]] = state.fresh_hashes[k];
+    state.hashed |= bit;
+    state.as_proven &= ~bit;
+    if (burst.meta[missing[k]].authenticated) state.as_proven |= bit;
+    ledger.prefetch(state.fresh_hashes[k]);
+  }
 }
 
 // Whether the command's earlier attempt is among those of the burst that were let pass.
@@ -66,13 +83,32 @@ bool take(State& state, Burst& burst, uint32_t i, uint32_t k) noexcept {
 
 }  // namespace
 
+void expect(const Ledger& ledger, State& state, const Burst& burst,
+            const Selection& commands) noexcept {
+  state.hashed = state.as_proven = 0;
+  uint32_t count = 0;
+  for (const uint8_t i : commands) {
+    const Meta& m = burst.meta[i];
+    const bool tagged = (m.flags & lcp::kFlagTagged) != 0;
+    state.names[count++] = {m.lcp->command_id, ledger::space_of(m.org_id, tagged)};
+    state.hashed |= uint64_t{1} << i;
+    state.as_proven |= uint64_t{tagged} << i;
+  }
+  ledger.hasher().run(state.names, count, state.fresh_hashes);
+  for (uint32_t k = 0; k < count; ++k) {
+    state.hashes[commands.index[k]] = state.fresh_hashes[k];
+    ledger.prefetch(state.fresh_hashes[k]);
+  }
+}
+
 void run(Ledger& ledger, State& state, Burst& burst, Selection& commands, Tsc now) noexcept {
   const uint32_t count = commands.count;
   hash_all(ledger, state, burst, commands);
   for (uint32_t k = 0; k < count; ++k) {
     const Meta& m = burst.meta[commands.index[k]];
-    state.commands[k] = {state.hashes[k], Ledger::group_of(m.org, m.authenticated), m.attempt};
+    state.commands[k] = {state.hashes[commands.index[k]], Ledger::group_of(m.org, m.authenticated), m.attempt};
   }
+  state.hashed = 0;
   ledger.admit(state.commands, count, now, state.counts, state.admissions);
   state.deferred.count = 0;
   uint16_t kept = 0;
@@ -104,7 +140,9 @@ void give_back(Ledger& ledger, State& state, const Meta& meta) noexcept {
 uint64_t duplicates(const Ledger& ledger, State& state, const Burst& burst,
                     const Selection& commands, Tsc now) noexcept {
   hash_all(ledger, state, burst, commands);
-  ledger.find(state.hashes, commands.count, now, state.found);
+  ledger::Hash* in_order = state.fresh_hashes;
+  for (uint32_t k = 0; k < commands.count; ++k) in_order[k] = state.hashes[commands.index[k]];
+  ledger.find(in_order, commands.count, now, state.found);
   uint64_t bits = 0;
   for (uint32_t k = 0; k < commands.count; ++k) {
     const uint8_t i = commands.index[k];

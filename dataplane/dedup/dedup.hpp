@@ -20,11 +20,20 @@ struct State {
 
   // Scratch.
   ledger::Name names[kBurstMax];
-  ledger::Hash hashes[kBurstMax];
+  ledger::Hash fresh_hashes[kBurstMax];
+  ledger::Hash hashes[kBurstMax];  // by position
+  uint64_t hashed = 0;             // positions whose hash is there,
+  uint64_t as_proven = 0;          // and was made as if the organisation were proven
   ledger::Command commands[kBurstMax];
   ledger::Admission admissions[kBurstMax];
   ledger::Found found[kBurstMax];
 };
+
+// Before authenticate: hashes the burst's commands as if each tag were right, and gets their buckets
+// on their way to the cache while the tags are computed. A guess that was wrong costs a second
+// hash. Reads and changes nothing shared.
+void expect(const ledger::Ledger& ledger, State& state, const Burst& burst,
+            const Selection& commands) noexcept;
 
 // Decides duplicate_in_flight, duplicate_answered (reply_status: what it was answered with) and
 // ledger_full. What stays has a ledger_ref; a retry of a command in flight has is_retry set and in

@@ -356,7 +356,8 @@ void reset(Meta& meta) noexcept {
   meta.origin = origin;
 }
 
-constexpr uint32_t kAhead = 4;  // packets whose headers are on their way into the cache
+constexpr uint32_t kAhead = 4;      // packets whose headers are on their way into the cache,
+constexpr uint32_t kMbufAhead = 8;  // and whose mbufs are
 
 void prefetch(const rte_mbuf* m) noexcept {
   const auto* data = rte_pktmbuf_mtod(m, const uint8_t*);
@@ -369,8 +370,10 @@ void prefetch(const rte_mbuf* m) noexcept {
 void run(const Table& table, State&, Burst& burst, Sorted& out, Tsc) noexcept {
   clear(out);
   const uint32_t count = burst.count;
+  for (uint32_t i = 0; i < kMbufAhead && i < count; ++i) rte_prefetch0(burst.packets[i]);
   for (uint32_t i = 0; i < kAhead && i < count; ++i) prefetch(burst.packets[i]);
   for (uint32_t i = 0; i < count; ++i) {
+    if (i + kMbufAhead < count) rte_prefetch0(burst.packets[i + kMbufAhead]);
     if (i + kAhead < count) prefetch(burst.packets[i + kAhead]);
     Meta& meta = burst.meta[i];
     reset(meta);

@@ -80,6 +80,7 @@ void Pipeline::commands(const Snapshot& snapshot, Burst& burst, const Selection&
   Shared& shared = *setup_.shared;
   const uint64_t unix_us = shared.wall->unix_us(now);
   Selection live = all;
+  dedup::expect(*shared.ledger, s.dedup, burst, all);
   authenticate::run(*snapshot.authenticate, s.authenticate, burst, live, now);
   validate::run(*snapshot.parse, burst, live, unix_us);
   if (shared.draining.load(std::memory_order_relaxed)) {

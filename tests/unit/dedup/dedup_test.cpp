@@ -116,6 +116,30 @@ TEST(Dedup, NobodyBurnsAnIdWithoutProof) {
   EXPECT_EQ(f.meta(3).verdict, Verdict::none);
 }
 
+// expect() takes a tag for proof; authenticate may find otherwise, and take packets out.
+TEST(Dedup, WrongGuessesBeforeAuthenticationChangeNothing) {
+  for (const bool tagged : {false, true}) {
+    Fixture f;
+    f.add(1, 0, 1, false).flags = tagged ? lcp::kFlagTagged : 0;
+    f.add(1, 0, 1, true).flags = tagged ? lcp::kFlagTagged : 0;
+    f.add(2, 0, 1, true).flags = tagged ? lcp::kFlagTagged : 0;
+    f.add(1, 0, 1, false).flags = tagged ? lcp::kFlagTagged : 0;
+    f.add(1, 0, 1, true).flags = tagged ? lcp::kFlagTagged : 0;
+    f.live = f.b.all();
+    expect(*f.ledger, *f.state, *f.b.burst, f.live);
+    f.live.count = 0;
+    for (const uint32_t i : {0u, 1u, 3u, 4u}) f.live.add(i);
+    EXPECT_EQ(duplicates(*f.ledger, *f.state, *f.b.burst, f.live, kNow), 0u);
+    dedup::run(*f.ledger, *f.state, *f.b.burst, f.live, kNow);
+    EXPECT_EQ(f.meta(0).verdict, Verdict::none);
+    EXPECT_EQ(f.meta(1).verdict, Verdict::none);
+    EXPECT_EQ(f.meta(3).verdict, Verdict::duplicate_in_flight);
+    EXPECT_EQ(f.meta(4).verdict, Verdict::duplicate_in_flight);
+    EXPECT_NE(f.find(0).ref, f.find(1).ref);
+    EXPECT_EQ(f.find(2).ref, 0u);
+  }
+}
+
 TEST(Dedup, ARetryInTheSameBurstComesAfterwards) {
   Fixture f;
   f.add(1, 0);
