@@ -226,12 +226,18 @@ struct Target {
   bool operator==(const Target&) const = default;
 };
 
+// By outcome: whether a command that cannot be recorded is refused instead.
+struct OnOverflow {
+  bool allow = false, deny = false, hold = false;
+  bool operator==(const OnOverflow&) const = default;
+};
+
 struct Audit {
   bool enabled = false;
   std::string directory = "/var/lib/latticeforge/audit";
   uint64_t segment_mb = 64;
   uint64_t keep_mb = 4096;
-  bool drop_on_overflow = false;
+  OnOverflow on_overflow;
   uint32_t ring_records = 65536;
   bool operator==(const Audit&) const = default;
 };

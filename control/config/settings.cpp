@@ -119,13 +119,32 @@ void read_policy(Context& context, const YAML::Node& node, Policy& out) {
   map.finish();
 }
 
+// One word for all outcomes, or a map of outcome to word.
+void read_on_overflow(Context& context, Map& map, OnOverflow& out) {
+  const YAML::Node node = map.child("on_overflow", "choice, or map");
+  const std::string path = map.path_of("on_overflow");
+  if (node.IsDefined() && node.IsScalar()) {
+    const bool drop = node.Scalar() == "drop_packet";
+    if (!drop && node.Scalar() != "count_loss")
+      return context.error_at(path, quote(node.Scalar()) + " is none of count_loss, drop_packet");
+    out = {drop, drop, drop};
+    return;
+  }
+  Map by_outcome(context, node, path);
+  for (const auto& [outcome, drop] : {std::pair<const char*, bool*>{"allow", &out.allow},
+                                      {"deny", &out.deny},
+                                      {"hold", &out.hold}})
+    by_outcome.choice(outcome, *drop, {{"count_loss", false}, {"drop_packet", true}});
+  by_outcome.finish();
+}
+
 void read_audit(Context& context, const YAML::Node& node, Audit& out) {
   Map map(context, node, "audit");
   map.boolean("enabled", out.enabled);
   map.text("directory", out.directory);
   map.size("segment", out.segment_mb, 1u << 20, 1, 4096);
   map.size("keep", out.keep_mb, 1u << 20, 1, 1u << 24);
-  map.choice("on_overflow", out.drop_on_overflow, {{"count_loss", false}, {"drop_packet", true}});
+  read_on_overflow(context, map, out.on_overflow);
   map.integer("ring_records", out.ring_records, 1u << 10, 1u << 24);
   map.finish();
   if (!std::has_single_bit(out.ring_records))

@@ -104,7 +104,7 @@ Result<void> Daemon::open_dataplane() {
   shared_.wall = &wall_;
   shared_.tsc_hz = tsc_hz_;
   auto set = WorkerSet::create(config_, *ports_, bridge_, shared_,
-                               {policy_wiring_->rings(), policy_wiring_->audit_or_drop()});
+                               {policy_wiring_->rings(), policy_wiring_->audit_drop_outcomes()});
   if (!set) return tl::unexpected(set.error());
   workers_ = std::move(*set);
   policy_wiring_->connect([this](std::span<const uint8_t> frame, const Meta& meta) {

@@ -11,11 +11,21 @@ namespace {
 
 constexpr size_t kWaitingMax = 4096;
 
+uint8_t drop_outcomes(const config::Audit& audit) {
+  const auto bit = [](bool set, PolicyOutcome outcome) {
+    return static_cast<uint32_t>(set) << static_cast<uint32_t>(outcome);
+  };
+  if (!audit.enabled) return 0;
+  return static_cast<uint8_t>(bit(audit.on_overflow.allow, PolicyOutcome::allow) |
+                              bit(audit.on_overflow.deny, PolicyOutcome::deny) |
+                              bit(audit.on_overflow.hold, PolicyOutcome::hold));
+}
+
 }  // namespace
 
 PolicyWiring::PolicyWiring(const config::Config& config, policy::Engine& engine, const Clock& clock)
     : audit_enabled_(config.audit.enabled),
-      audit_or_drop_(config.audit.enabled && config.audit.drop_on_overflow),
+      audit_drop_outcomes_(drop_outcomes(config.audit)),
       engine_(engine),
       compare_(engine),
       context_{engine, compare_, clock, config.audit.enabled ? config.audit.directory : ""},

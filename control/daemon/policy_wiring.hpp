@@ -29,7 +29,7 @@ class PolicyWiring {
 
   // One a worker; they live as long as this object.
   const std::vector<audit::Ring*>& rings() const { return ring_views_; }
-  bool audit_or_drop() const { return audit_or_drop_; }
+  uint8_t audit_drop_outcomes() const { return audit_drop_outcomes_; }
 
   void connect(Inject inject) { inject_ = std::move(inject); }
   // changed: called when a command changed something that workers must see.
@@ -51,7 +51,8 @@ class PolicyWiring {
     Meta meta;
   };
 
-  const bool audit_enabled_, audit_or_drop_;
+  const bool audit_enabled_;
+  const uint8_t audit_drop_outcomes_;  // audit::State::drop_outcomes
   policy::Engine& engine_;
   std::vector<std::unique_ptr<audit::Ring>> rings_;
   std::vector<audit::Ring*> ring_views_;

@@ -85,7 +85,7 @@ Result<void> WorkerSet::make(uint32_t id, const config::Config& config, pipeline
                                 .all_node_stats = node_views_.data(),
                                 .pool = ports_.pool(),
                                 .audit = id < audit.rings.size() ? audit.rings[id] : nullptr,
-                                .audit_or_drop = audit.or_drop,
+                                .audit_drop_outcomes = audit.drop_outcomes,
                                 .delay_packets = config.quotas.delay_packets,
                                 .replay_packets = config.replay.packets,
                                 .seed = random64()});

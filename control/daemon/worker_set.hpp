@@ -27,7 +27,7 @@ class WorkerSet {
   // Where workers record their decisions: a ring each.
   struct Audit {
     std::vector<audit::Ring*> rings;
-    bool or_drop = false;  // refuse what cannot be recorded
+    uint8_t drop_outcomes = 0;  // audit::State::drop_outcomes
   };
   static Result<std::unique_ptr<WorkerSet>> create(const config::Config& config,
                                                    const ports::PortSet& ports, Bridge& bridge,

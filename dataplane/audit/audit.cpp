@@ -64,11 +64,18 @@ void lose(State& s, const Meta& m, uint64_t sequence, uint64_t now_us) noexcept 
 
 }  // namespace
 
-void admit(State& state, Burst& burst, Selection& live, uint32_t to_record) noexcept {
-  if (!state.ring || !state.drop_on_overflow || !state.ring->enabled()) return;
-  if (room(state, to_record) >= to_record) return;
-  for (const uint8_t i : live) burst.decide(i, Verdict::audit_full);
-  live.count = 0;
+void admit(State& state, Burst& burst, const Selection& judged, Selection& live,
+           uint32_t to_record) noexcept {
+  if (!state.ring || state.drop_outcomes == 0 || !state.ring->enabled()) return;
+  if (room(state, to_record) >= to_record) [[likely]]
+    return;
+  for (const uint8_t i : judged) {
+    Meta& m = burst.meta[i];
+    if ((state.drop_outcomes >> static_cast<uint32_t>(m.outcome) & 1) == 0) continue;
+    m.reply_status = lcp::Status::busy;
+    burst.decide(i, Verdict::audit_full);
+  }
+  keep_undecided(burst, live);
 }
 
 void append(State& state, const Burst& burst, const Selection& packets, uint64_t now_us) noexcept {

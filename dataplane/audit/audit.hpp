@@ -15,7 +15,7 @@ namespace lf::audit {
 struct State {
   Ring* ring = nullptr;  // null: nothing is recorded
   uint8_t worker = 0;
-  bool drop_on_overflow = false;
+  uint8_t drop_outcomes = 0;  // bit per PolicyOutcome: refused when it cannot be recorded
   uint64_t head = 0;      // next place to write
   uint64_t taken = 0;     // what the reader had taken when last looked
   uint64_t sequence = 0;  // of the next decision
@@ -24,9 +24,11 @@ struct State {
   Counter recorded, lost;
 };
 
-// With drop_on_overflow: decides audit_full for all of `live` when the ring has no room for
-// `to_record` records, the number of packets of this burst that append() will be given.
-void admit(State& state, Burst& burst, Selection& live, uint32_t to_record) noexcept;
+// When the ring has no room for `to_record` records, the number of packets of this burst that
+// append() will be given: decides audit_full for those of `judged` whose outcome is one of
+// drop_outcomes, and takes them out of `live`. `judged`: what policy was asked about.
+void admit(State& state, Burst& burst, const Selection& judged, Selection& live,
+           uint32_t to_record) noexcept;
 
 // Writes one record for each packet of `packets` that carries LCP.
 void append(State& state, const Burst& burst, const Selection& packets, uint64_t now_us) noexcept;

@@ -42,7 +42,7 @@ State::State(const Pipeline::Setup& s)
   policy.worker = s.worker;
   audit.ring = s.audit;
   audit.worker = s.worker;
-  audit.drop_on_overflow = s.audit_or_drop;
+  audit.drop_outcomes = s.audit_drop_outcomes;
   choose::init(choose, s.all_node_stats, s.workers, s.worker, s.seed, s.shared->tsc_hz);
 }
 
@@ -95,8 +95,8 @@ void Pipeline::commands(const Snapshot& snapshot, Burst& burst, const Selection&
     take_out(round, later);
     const Selection owned = live;
     identity::run(snapshot.policy->identity, burst, live, unix_us);
-    audit::admit(s.audit, burst, live, round.count);
     policy::run(*snapshot.policy, s.policy, burst, live);
+    audit::admit(s.audit, burst, owned, live, round.count);
     quota::run(*snapshot.quota, *shared.windows, s.quota, burst, live, now, unix_us);
     forward(snapshot, burst, live, now, out);
 

@@ -47,7 +47,7 @@ class Pipeline {
     const NodeStats* const* all_node_stats = nullptr;  // of all workers
     rte_mempool* pool = nullptr;                       // for notices; mbufs have room for a Note
     audit::Ring* audit = nullptr;                      // null: nothing is recorded
-    bool audit_or_drop = false;                        // refuse what cannot be recorded
+    uint8_t audit_drop_outcomes = 0;                   // audit::State::drop_outcomes
     uint32_t delay_packets = 0;
     uint32_t replay_packets = 0;
     uint64_t seed = 0;  // of node choice

@@ -246,7 +246,7 @@ TEST(Quota, WheelIsFull) {
 }
 
 TEST(Audit, FullRingRefusesWhenToldTo) {
-  Rig rig([](config::Config& c) { c.audit.drop_on_overflow = true; }, {.audit_records = 2});
+  Rig rig([](config::Config& c) { c.audit.on_overflow.allow = true; }, {.audit_records = 2});
   Packet p;
   const Result r = rig.run_burst({p, p, p, p});
   EXPECT_GT(rig.count(V::audit_full), 0u);

@@ -80,7 +80,7 @@ Rig::Rig(const Change& change, const Options& options)
                                 .all_node_stats = all_nodes_,
                                 .pool = pool(),
                                 .audit = audit_.get(),
-                                .audit_or_drop = config_.audit.drop_on_overflow,
+                                .audit_drop_outcomes = config_.audit.on_overflow.allow,
                                 .delay_packets = options.delay_packets,
                                 .replay_packets = 0,
                                 .seed = 1});

@@ -140,22 +140,43 @@ TEST(AuditStage, EveryDecisionIsARecordOrInAGap) {
 
 TEST(AuditStage, WhenRecordingIsAMustABurstThatDoesNotFitIsRefused) {
   Worker w;
-  w.state.drop_on_overflow = true;
+  w.state.drop_outcomes = 0x7;
   Selection live = w.packets(5);
-  admit(w.state, *w.burst, live, 5);
+  Selection judged = live;
+  admit(w.state, *w.burst, judged, live, 5);
   EXPECT_EQ(live.count, 5);
   audit::append(w.state, *w.burst, live, 1);
-  live = w.packets(5);
-  admit(w.state, *w.burst, live, 5);
+  live = judged = w.packets(5);
+  admit(w.state, *w.burst, judged, live, 5);
   EXPECT_EQ(live.count, 0);
   for (int i = 0; i < 5; ++i) EXPECT_EQ(w.burst->meta[i].verdict, Verdict::audit_full);
+}
+
+TEST(AuditStage, RecordingIsAMustForTheOutcomesThatAreNamed) {
+  Worker w;
+  w.state.drop_outcomes = 1u << static_cast<uint32_t>(PolicyOutcome::hold);
+  audit::append(w.state, *w.burst, w.packets(5), 1);
+  const Selection judged = w.packets(3);
+  Selection live{};
+  w.burst->meta[0].outcome = PolicyOutcome::allow;
+  live.add(0);
+  w.burst->meta[1].outcome = PolicyOutcome::deny;
+  w.burst->decide(1, Verdict::policy_denied);
+  w.burst->meta[2].outcome = PolicyOutcome::hold;
+  w.burst->decide(2, Verdict::held);
+  admit(w.state, *w.burst, judged, live, 5);
+  EXPECT_EQ(live.count, 1);
+  EXPECT_EQ(w.burst->meta[0].verdict, Verdict::none);
+  EXPECT_EQ(w.burst->meta[1].verdict, Verdict::policy_denied);
+  EXPECT_EQ(w.burst->meta[2].verdict, Verdict::audit_full);
 }
 
 TEST(AuditStage, CountLossLetsPacketsPass) {
   Worker w;
   for (int n = 0; n < 4; ++n) {
     Selection live = w.packets(5);
-    admit(w.state, *w.burst, live, 5);
+    const Selection judged = live;
+    admit(w.state, *w.burst, judged, live, 5);
     EXPECT_EQ(live.count, 5);
     audit::append(w.state, *w.burst, live, 1);
   }

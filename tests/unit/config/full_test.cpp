@@ -222,7 +222,7 @@ TEST(Full, TheSmallSections) {
   EXPECT_EQ("/tmp/audit", c.audit.directory);
   EXPECT_EQ(8u, c.audit.segment_mb);
   EXPECT_EQ(1024u, c.audit.keep_mb);
-  EXPECT_TRUE(c.audit.drop_on_overflow);
+  EXPECT_EQ((OnOverflow{true, true, true}), c.audit.on_overflow);
   EXPECT_EQ(4096u, c.audit.ring_records);
   EXPECT_EQ(5u, c.hold.packets);
 }
