@@ -22,6 +22,19 @@ std::string join(const std::vector<std::string>& words) {
   return fmt::format("{}", fmt::join(words, ", "));
 }
 
+// Control characters made visible: yaml-cpp's messages and keys may have any, and an error is a line.
+std::string on_one_line(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7f)
+      out += fmt::format("\\x{:02x}", byte);
+    else
+      out += c;
+  }
+  return out;
+}
+
 }  // namespace
 
 std::string_view kind_of(const YAML::Node& node) {
@@ -60,8 +73,10 @@ void Context::error(const YAML::Mark& mark, std::string_view key, std::string_vi
   }
   const bool known = !mark.is_null();
   errors_.push_back({ErrorCode::invalid,
-                     fmt::format("{}:{}:{}: {}{}{}", file_, known ? mark.line + 1 : 1,
-                                 known ? mark.column + 1 : 1, key, key.empty() ? "" : ": ", text)});
+                     fmt::format("{}:{}:{}: {}", file_, known ? mark.line + 1 : 1,
+                                 known ? mark.column + 1 : 1,
+                                 on_one_line(fmt::format("{}{}{}", key, key.empty() ? "" : ": ",
+                                                         text)))});
 }
 
 void Context::error_at(std::string key, std::string_view text) {

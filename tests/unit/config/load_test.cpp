@@ -91,6 +91,16 @@ TEST(Load, CollectsAllErrors) {
   EXPECT_NE(std::string::npos, errors.find("colour"));
 }
 
+TEST(Load, AnErrorIsOneLineWhateverTheFileHolds) {
+  using namespace std::string_literals;
+  for (const std::string& text : {"!\005\000\012"s, "\"a\\n\\r\\e\": 1\n"s, "ports: [\"\\n\"]\n"s}) {
+    const Loaded loaded = parse(text, "f");
+    ASSERT_FALSE(loaded);
+    for (const Error& error : loaded.error())
+      EXPECT_EQ(std::string::npos, error.message.find_first_of("\n\r\x1b"s)) << error.message;
+  }
+}
+
 TEST(Load, ListedIntentsReplaceTheDefaultsButKnownNamesKeepTheirValues) {
   const Loaded loaded = parse(
       base() + "intents: [{name: firmware-patch, clearance: 4}, {name: deorbit, code: 77}]\n", "t");
