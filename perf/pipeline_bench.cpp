@@ -17,6 +17,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "control/admission/table_builder.hpp"
 #include "control/authenticate/table_builder.hpp"
 #include "control/base/clock.hpp"
 #include "control/daemon/ledger_memory.hpp"
@@ -141,6 +142,9 @@ struct World {
     snapshot.authenticate = must(authenticate::build_table(config, slots));
     snapshot.policy = must(policy->table());
     snapshot.quota = quotas->table();
+    // Commands are never answered here, so there must be room for all of them.
+    config.admission.hard_limit = 1u << 30;
+    snapshot.admission = admission::build_table(config);
     snapshot.forward = must(forward::build_table({.config = config,
                                                   .slots = slots,
                                                   .next_hops = hops,

@@ -4,6 +4,7 @@
 #include <rte_cycles.h>
 #include <spdlog/spdlog.h>
 
+#include "control/admission/table_builder.hpp"
 #include "control/authenticate/table_builder.hpp"
 #include "control/config/load.hpp"
 #include "control/daemon/daemon.hpp"
@@ -37,6 +38,8 @@ Result<void> check_unchangeable(const config::Config& now, const config::Config&
   if (now.ledger.entries != next.ledger.entries || now.ledger.window_s != next.ledger.window_s) {
     return refuse("ledger");
   }
+  if (now.quotas.delay_packets != next.quotas.delay_packets) return refuse("quotas.delay_packets");
+  if (now.notifications != next.notifications) return refuse("notifications");
   return {};
 }
 
@@ -71,12 +74,13 @@ Result<void> Daemon::publish() {
                 .authenticate = authenticate_,
                 .policy = *policy,
                 .quota = quotas_->table(),
-                .forward = forward_};
+                .forward = forward_,
+                .admission = admission::build_table(config_)};
   if (publisher_->generation() != 0) {
     const Snapshot& current = publisher_->current();
     if (current.parse == next.parse && current.authenticate == next.authenticate &&
         current.policy == next.policy && current.quota == next.quota &&
-        current.forward == next.forward) {
+        current.forward == next.forward && current.admission == next.admission) {
       return {};
     }
   }

@@ -42,7 +42,7 @@ int enter_worker(void* worker) {
 Result<std::unique_ptr<WorkerSet>> WorkerSet::create(const config::Config& config,
                                                      const ports::PortSet& ports, Bridge& bridge,
                                                      pipeline::Shared& shared, const Audit& audit) {
-  auto set = std::unique_ptr<WorkerSet>(new WorkerSet(ports, bridge));
+  auto set = std::unique_ptr<WorkerSet>(new WorkerSet(ports, bridge, shared));
   set->slots_.resize(config.dataplane.workers);
   // All counters first: a pipeline may look at the other workers' ones.
   for (uint32_t w = 0; w < config.dataplane.workers; ++w) {
@@ -57,13 +57,12 @@ Result<std::unique_ptr<WorkerSet>> WorkerSet::create(const config::Config& confi
     set->node_views_.push_back(slot.node_stats);
   }
   for (uint32_t w = 0; w < config.dataplane.workers; ++w) {
-    if (auto made = set->make(w, config, shared, audit); !made) return tl::unexpected(made.error());
+    if (auto made = set->make(w, config, audit); !made) return tl::unexpected(made.error());
   }
   return set;
 }
 
-Result<void> WorkerSet::make(uint32_t id, const config::Config& config, pipeline::Shared& shared,
-                             const Audit& audit) {
+Result<void> WorkerSet::make(uint32_t id, const config::Config& config, const Audit& audit) {
   Slot& slot = slots_[id];
   const int socket = static_cast<int>(rte_lcore_to_socket_id(id + 1));
   const auto ring = [&](const char* what, unsigned size) {
@@ -79,7 +78,7 @@ Result<void> WorkerSet::make(uint32_t id, const config::Config& config, pipeline
   slot.pipeline = std::make_unique<pipeline::Pipeline>(
       pipeline::Pipeline::Setup{.worker = static_cast<uint8_t>(id),
                                 .workers = count(),
-                                .shared = &shared,
+                                .shared = &shared_,
                                 .stats = slot.stats,
                                 .node_stats = slot.node_stats,
                                 .all_node_stats = node_views_.data(),
@@ -155,6 +154,23 @@ bool WorkerSet::inject(std::span<const uint8_t> frame, const Meta& meta) {
   if (rte_ring_sp_enqueue(slots_[next_++ % count()].rings.commands, m) == 0) return true;
   rte_pktmbuf_free(m);
   return false;
+}
+
+admission::Load WorkerSet::share_load() {
+  int64_t own[kWorkersMax] = {}, sum = 0, in_flight = 0;
+  admission::Load all;
+  for (uint32_t w = 0; w < count(); ++w) {
+    const admission::Load load = slots_[w].pipeline->own_load();
+    own[w] = static_cast<int64_t>(load.in_flight + load.rx_backlog + load.delayed);
+    sum += own[w];
+    in_flight += static_cast<int64_t>(load.in_flight);
+    all.rx_backlog += load.rx_backlog;
+    all.delayed += load.delayed;
+  }
+  for (uint32_t w = 0; w < count(); ++w)
+    shared_.others_busy[w].store(sum - own[w], std::memory_order_relaxed);
+  all.in_flight = static_cast<uint64_t>(std::max<int64_t>(0, in_flight));
+  return all;
 }
 
 uint32_t WorkerSet::drain(uint32_t max_per_worker,

@@ -50,6 +50,9 @@ class WorkerSet {
   // Queues a frame (Ethernet to LCP, as from the wire) to run through the pipeline of a worker.
   bool inject(std::span<const uint8_t> frame, const Meta& meta);
 
+  // How busy all workers are, and a word to each of what the others have: for admission.
+  admission::Load share_load();
+
   // Takes what the workers have handed over; `visit` looks, the mbuf is freed after it.
   uint32_t drain(uint32_t max_per_worker,
                  const std::function<void(const rte_mbuf&, const Note&)>& visit);
@@ -64,13 +67,14 @@ class WorkerSet {
     bool running = false;
   };
 
-  WorkerSet(const ports::PortSet& ports, Bridge& bridge) : ports_(ports), bridge_(bridge) {}
-  Result<void> make(uint32_t id, const config::Config& config, pipeline::Shared& shared,
-                    const Audit& audit);
+  WorkerSet(const ports::PortSet& ports, Bridge& bridge, pipeline::Shared& shared)
+      : ports_(ports), bridge_(bridge), shared_(shared) {}
+  Result<void> make(uint32_t id, const config::Config& config, const Audit& audit);
   rte_mbuf* copy_of(std::span<const uint8_t> frame);
 
   const ports::PortSet& ports_;
   Bridge& bridge_;
+  pipeline::Shared& shared_;
   std::vector<Slot> slots_;
   std::vector<const WorkerStats*> stats_views_;
   std::vector<const NodeStats*> node_views_;

@@ -204,7 +204,10 @@ Result<void> PortSet::start(const config::Port& port, const config::Dataplane& d
 Result<void> PortSet::share_queues(const PortInfo& info, uint32_t workers) {
   for (uint16_t q = 0; q < info.rx_queues; ++q) {
     PortQueues& of = queues_[q];
-    of.rx[of.rx_count++] = RxQueue{.port = info.id, .queue = q, .interrupts = info.interrupts};
+    of.rx[of.rx_count++] = RxQueue{.port = info.id,
+                                   .queue = q,
+                                   .interrupts = info.interrupts,
+                                   .counts = rte_eth_rx_queue_count(info.id, q) >= 0};
   }
   for (uint32_t w = 0; w < workers; ++w) {
     TxPort& tx = queues_[w].tx[info.id];

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "dataplane/core/hold_end.hpp"
 #include "dataplane/lcp/header.hpp"
 
 namespace lf::admission {
@@ -24,6 +25,10 @@ double round4(double value) noexcept {
   double rounded = value;
   std::from_chars(text, end.ptr, rounded);
   return rounded;
+}
+
+bool can_shed(const Meta& m) noexcept {
+  return m.kind == Kind::command && !was_held(m.origin);
 }
 
 // Who goes first: 0 duplicates, 1 unauthenticated, 2.. by severity.
@@ -66,7 +71,7 @@ void run(const Table& table, const Load& load, uint64_t duplicates, Burst& burst
   uint32_t of_rank[kRanks] = {};
   for (const uint8_t i : live) {
     const Meta& m = burst.meta[i];
-    if (m.kind == Kind::command) ++of_rank[rank_of(m, (duplicates >> i & 1) != 0)];
+    if (can_shed(m)) ++of_rank[rank_of(m, (duplicates >> i & 1) != 0)];
   }
   // How many of each rank stay: the highest first.
   uint32_t stay[kRanks] = {};
@@ -76,7 +81,7 @@ void run(const Table& table, const Load& load, uint64_t duplicates, Burst& burst
   }
   for (const uint8_t i : live) {
     Meta& m = burst.meta[i];
-    if (m.kind != Kind::command) continue;
+    if (!can_shed(m)) continue;
     uint32_t& places = stay[rank_of(m, (duplicates >> i & 1) != 0)];
     if (places > 0) {
       --places;

@@ -3,11 +3,13 @@
 // commands of a burst when there is no room for all of them.
 // The stage is called by the pipeline on workers after authenticate and before dedup, so that what
 // it sheds has left no trace in the ledger. It looks at commands only: REPORTs, APPROVALs and
-// replies make room or decide about it, and are never shed.
+// replies make room or decide about it, and are never shed. Nor is a command that policy held: it
+// was taken in once already.
 #pragma once
 
 #include <cstdint>
 
+#include "dataplane/admission/table.hpp"
 #include "dataplane/core/burst.hpp"
 
 namespace lf::admission {
@@ -27,11 +29,6 @@ constexpr const char* name_of(Reason r) noexcept {
 // ratio = (max(backlog, 0) + max(inflight, 0)) / max(hard_limit, 1): from 1 on refused, from 0.85
 // on degraded. Compared in integers; any thread.
 Decision admission_control(int64_t backlog, int64_t inflight, int64_t hard_limit) noexcept;
-
-struct Table {
-  bool enabled = true;
-  uint64_t hard_limit = 1;  // commands in flight and waiting
-};
 
 // How busy the data plane is, as the worker knows it at this burst.
 struct Load {

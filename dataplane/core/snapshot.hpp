@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <memory>
 
+#include "dataplane/admission/table.hpp"
+
 namespace lf {
 
 namespace parse {
@@ -33,6 +35,7 @@ struct Snapshot {
   std::shared_ptr<const policy::Table> policy;
   std::shared_ptr<const quota::Table> quota;
   std::shared_ptr<const forward::Table> forward;
+  admission::Table admission;
 };
 
 }  // namespace lf

@@ -171,6 +171,7 @@ State::State(NodeStats* node_stats, WorkerStats* worker_stats, uint32_t watched_
 void run(const Table& table, const NodeLive& live_nodes, Ledger& ledger, State& state, Burst& burst,
          Selection& live, Selection& submitted, Tsc now) noexcept {
   look_up(ledger, state, burst, live, now);
+  uint32_t ended = 0;
   for (uint32_t k = 0; k < live.count; ++k) {
     const uint8_t i = live.index[k];
     Found& found = state.found[k];
@@ -182,6 +183,7 @@ void run(const Table& table, const NodeLive& live_nodes, Ledger& ledger, State& 
     }
     Meta& m = burst.meta[i];
     record_outcome(table, live_nodes, state, found.flight, body_of(m).status, late, now);
+    ended += !late;
     m.node = found.flight.node;
     if ((found.flight.flags & ledger::kFlightFromControl) != 0) {
       burst.decide(i, Verdict::reply_to_control);
@@ -190,6 +192,7 @@ void run(const Table& table, const NodeLive& live_nodes, Ledger& ledger, State& 
       state.clients[i] = found.flight.client;
     }
   }
+  state.flights.ended.add(ended);
   keep_undecided(burst, live);
 }
 
@@ -210,16 +213,21 @@ void find_senders(const Table& table, Burst& burst, Selection& live, Verdict str
 void record_sent(const Table& table, Ledger& ledger, State& state, const Burst& burst,
                  const Selection& commands, const rewrite::Client* clients, Tsc now) noexcept {
   const uint32_t stamp = ledger::stamp_of(now);
+  uint32_t left = 0;
   for (const uint8_t i : commands) {
     const Meta& m = burst.meta[i];
     const ledger::Sent sent = ledger.record_sent(m.ledger_ref, flight_of(m, clients[i], now),
                                                  m.is_retry, now, state.counts);
-    if (sent.left != kNoNode) state.nodes[sent.left].left.add(1);
+    if (sent.left != kNoNode) {
+      state.nodes[sent.left].left.add(1);
+      ++left;
+    }
     NodeStats& stats = state.nodes[m.node];
     stats.sent.add(1);
     state.unwatched &= ~(uint64_t{1} << i);
     if (!sent.recorded || table.nodes[m.node].mode != forward::Mode::proxy) {
       stats.left.add(1);  // no reply to it will come by, or be known
+      ++left;
       state.unwatched |= uint64_t{1} << i;
       continue;
     }
@@ -227,6 +235,8 @@ void record_sent(const Table& table, Ledger& ledger, State& state, const Burst& 
     if (!state.timeouts.watch({m.ledger_ref, stamp, m.node, m.breaker_epoch}, now + timeout))
       state.stats->timeouts_untracked.add(1);
   }
+  state.flights.began.add(commands.count);
+  if (left != 0) state.flights.ended.add(left);
 }
 
 void not_sent(Ledger& ledger, State& state, const Burst& burst, uint32_t i, Tsc sent) noexcept {
@@ -234,7 +244,9 @@ void not_sent(Ledger& ledger, State& state, const Burst& burst, uint32_t i, Tsc 
   if (!ledger.take_back(meta.ledger_ref, ledger::stamp_of(sent), meta.is_retry, state.counts))
     return;
   // What is not watched has left the node's books already.
-  if ((state.unwatched >> i & 1) == 0) state.nodes[meta.node].left.add(1);
+  if ((state.unwatched >> i & 1) != 0) return;
+  state.nodes[meta.node].left.add(1);
+  state.flights.ended.add(1);
 }
 
 }  // namespace lf::match

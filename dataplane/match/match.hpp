@@ -16,6 +16,15 @@
 
 namespace lf::match {
 
+// Transmissions to nodes that this worker saw begin and end: answered, timed out, or no longer in
+// flight here. What one worker began another may end, so only the sum over workers says how many
+// there are. Writer: the worker; control and admission read.
+struct Flights {
+  Counter began, ended;
+
+  int64_t balance() const noexcept { return static_cast<int64_t>(began.read() - ended.read()); }
+};
+
 // One per worker.
 struct State {
   // watched_max: commands in flight at once whose time-outs are noticed. `stats` and
@@ -27,6 +36,7 @@ struct State {
   NodeStats* nodes;
   WorkerStats* stats;
   ledger::Counts counts;  // control reads them: `unrecorded`, `vacated`
+  Flights flights;        // sums of what `nodes` has one by one
   uint64_t us_per_tick_q32;
   uint64_t unwatched = 0;  // positions that the last record_sent() of each did not watch
 

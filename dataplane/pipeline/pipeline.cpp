@@ -73,6 +73,39 @@ void Pipeline::stages(const Snapshot& snapshot, Burst& burst, Tsc now, Outbox& o
   free_rest(burst, out);
 }
 
+void Pipeline::set_backlog(uint64_t packets) noexcept {
+  state_->backlog.store(packets, std::memory_order_relaxed);
+}
+
+// What one worker began another may end: of a single worker this can be negative, and wraps.
+admission::Load Pipeline::own_load() const noexcept {
+  const uint64_t unparked = setup_.stats->unparked.read();  // first: `parked` is never less
+  return {.in_flight = static_cast<uint64_t>(state_->match.flights.balance()),
+          .rx_backlog = state_->backlog.load(std::memory_order_relaxed),
+          .delayed = setup_.stats->parked.read() - unparked};
+}
+
+admission::Load Pipeline::load() const noexcept {
+  admission::Load load = own_load();
+  const int64_t others = setup_.shared->others_busy[setup_.worker].load(std::memory_order_relaxed);
+  load.in_flight =
+      static_cast<uint64_t>(std::max<int64_t>(0, static_cast<int64_t>(load.in_flight) + others));
+  return load;
+}
+
+// Only when there is no room for all of them is it worth asking the ledger who is a duplicate.
+void Pipeline::shed(const Snapshot& snapshot, Burst& burst, Selection& live, Tsc now) noexcept {
+  const admission::Load load = this->load();
+  if (admission::room(snapshot.admission, load) >= live.count) [[likely]]
+    return;
+  State& s = *state_;
+  Selection refused = live;
+  const uint64_t known = dedup::duplicates(*setup_.shared->ledger, s.dedup, burst, live, now);
+  admission::run(snapshot.admission, load, known, burst, live);
+  take_out(refused, live);
+  quota::tell(*snapshot.quota, *setup_.shared->windows, burst, refused, now);
+}
+
 // The life of a command. What dedup lets through owns a ledger entry until it is sent.
 void Pipeline::commands(const Snapshot& snapshot, Burst& burst, const Selection& all, Tsc now,
                         Outbox& out) noexcept {
@@ -87,6 +120,7 @@ void Pipeline::commands(const Snapshot& snapshot, Burst& burst, const Selection&
     for (const uint8_t i : live) burst.decide(i, Verdict::stopping);
     live.count = 0;
   }
+  shed(snapshot, burst, live, now);
   // Retries of commands in this very burst have their turn when those are sent.
   Selection round = all;
   do {
@@ -314,7 +348,8 @@ void Pipeline::copy_to_kernel(const Snapshot& snapshot, const Burst& burst, uint
 
 uint32_t Pipeline::due(const Snapshot& snapshot, Burst& burst, Tsc now, Outbox& out) noexcept {
   State& s = *state_;
-  s.match.timeouts.expire(*setup_.shared->ledger, *setup_.shared->live, s.match.nodes, now);
+  s.match.flights.ended.add(
+      s.match.timeouts.expire(*setup_.shared->ledger, *setup_.shared->live, s.match.nodes, now));
   Selection live{};
   const uint32_t released = quota::release(s.quota, now, burst, live);
   if (released != 0) {

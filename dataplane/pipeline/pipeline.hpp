@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "dataplane/admission/admission.hpp"
 #include "dataplane/audit/ring.hpp"
 #include "dataplane/core/burst.hpp"
 #include "dataplane/core/mbuf_note.hpp"
@@ -32,6 +33,9 @@ struct Shared {
   const WallClock* wall = nullptr;
   uint64_t tsc_hz = 0;
   std::atomic<bool> draining{false};  // writer: control; new commands are refused
+  // By worker: commands that the other workers have in flight, delayed and waiting, as of the last
+  // control tick. Writer: control.
+  std::atomic<int64_t> others_busy[kWorkersMax]{};
 };
 
 struct State;
@@ -76,6 +80,12 @@ class Pipeline {
   // The ring to control was full: the packet is dropped under its kind's own reason.
   void not_taken(Burst& burst, uint8_t position, rte_mbuf* packet, Outbox& out) noexcept;
 
+  // Packets that wait in the worker's receive queues, as far as it can know.
+  void set_backlog(uint64_t packets) noexcept;
+  // How busy this worker is, by its own counts, and how busy all of them are.
+  admission::Load own_load() const noexcept;
+  admission::Load load() const noexcept;
+
   // For control to read; single writer each.
   const State& state() const noexcept { return *state_; }
   State& state() noexcept { return *state_; }
@@ -84,6 +94,7 @@ class Pipeline {
   void stages(const Snapshot& snapshot, Burst& burst, Tsc now, Outbox& out) noexcept;
   void commands(const Snapshot& snapshot, Burst& burst, const Selection& all, Tsc now,
                 Outbox& out) noexcept;
+  void shed(const Snapshot& snapshot, Burst& burst, Selection& live, Tsc now) noexcept;
   void forward(const Snapshot& snapshot, Burst& burst, Selection& live, Tsc now,
                Outbox& out) noexcept;
   void replies(const Snapshot& snapshot, Burst& burst, Tsc now, Outbox& out) noexcept;

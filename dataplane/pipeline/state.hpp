@@ -35,6 +35,7 @@ struct State {
   rewrite::Client clients[kBurstMax];  // by position in the burst
   Burst notices;                       // REPLYs to commands that are kept
   Tsc now = 0;                         // of the burst that was forwarded last
+  std::atomic<uint64_t> backlog{0};    // packets in the worker's receive queues; read by control
 };
 
 }  // namespace lf::pipeline

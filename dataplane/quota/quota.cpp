@@ -295,6 +295,33 @@ void run(const Table& table, Windows& windows, State& state, Burst& burst, Selec
   settle(windows, scratch, step);
 }
 
+void tell(const Table& table, const Windows& windows, Burst& burst, const Selection& refused,
+          Tsc now) noexcept {
+  const Step step = windows.step_at(now);
+  for (const uint8_t i : refused) {
+    Meta& m = burst.meta[i];
+    if ((m.flags & lcp::kFlagWantsReply) == 0 || m.org >= table.org_limits.size()) continue;
+    m.quota_remaining = kNoRemaining;
+    m.reset_seconds = 0;
+    const auto look = [&](Key key, Limit limit) {
+      const Bounds bounds = bounds_of(table, limit);
+      if (bounds.limit == kUnlimited) return;
+      const uint32_t used = windows.used(key, step);
+      const uint32_t left = bounds.admit_max > used ? bounds.admit_max - used : 0;
+      m.quota_remaining = std::min(m.quota_remaining, left);
+      if (left != 0) return;
+      const Tsc room = bounds.admit_max == 0
+                           ? now + kWindowSeconds * windows.step_tsc()
+                           : windows.begin_of(windows.room_at(key, step, bounds.admit_max - 1));
+      const uint64_t us = to_us(table, room > now ? room - now : 0);
+      m.reset_seconds = std::max(m.reset_seconds, ceil_div(us, 1'000'000));
+      m.throttle_ms = std::max(m.throttle_ms, ceil_div(us, 1000));
+    };
+    look(org_key(m.org), table.org_limits[m.org]);
+    look(intent_key(m.org, m.intent_index), table.intent_limits[m.org].by_intent[m.intent_index]);
+  }
+}
+
 void park(State& state, Burst& burst) noexcept {
   for (uint16_t k = 0; k < state.delayed_count; ++k) {
     const Delayed& d = state.delayed[k];

@@ -99,6 +99,11 @@ struct State {
 void run(const Table& table, Windows& windows, State& state, Burst& burst, Selection& live, Tsc now,
          uint64_t unix_us) noexcept;
 
+// Fills the quota fields of commands that something else refuses and that want to know: what is
+// left of their quota. throttle_ms becomes at least the time until there is some.
+void tell(const Table& table, const Windows& windows, Burst& burst, const Selection& refused,
+          Tsc now) noexcept;
+
 // Moves the packets of state.delayed into the wheel; their places in the burst become null.
 // run() has seen to it that there is room.
 void park(State& state, Burst& burst) noexcept;

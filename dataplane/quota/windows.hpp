@@ -123,6 +123,9 @@ class Windows {
     for (uint32_t r = 0; r < rings_used_; ++r) f(key_of_ring_[r]);
   }
 
+  // The same by number, from 0 to open_keys() - 1.
+  Key open_key(uint32_t number) const noexcept { return key_of_ring_[number]; }
+
   uint32_t keys() const noexcept { return keys_; }
   uint32_t open_keys() const noexcept { return rings_used_; }
   uint32_t rings() const noexcept { return rings_; }

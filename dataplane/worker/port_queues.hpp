@@ -20,6 +20,7 @@ struct RxQueue {
   bool to_kernel = false;   // the port is an exception port: packets come from the kernel
   uint16_t pair = kNoPort;  // to_kernel: the NIC port that its packets go out of
   bool interrupts = false;  // receive interrupts are armed for this queue
+  bool counts = false;      // the driver can say how many packets wait in it
 };
 
 struct TxPort {

@@ -12,7 +12,8 @@
 namespace lf {
 namespace {
 
-constexpr int kInterruptWaitMs = 10;  // bound on how late control's work is noticed
+constexpr int kInterruptWaitMs = 10;    // bound on how late control's work is noticed
+constexpr uint32_t kBacklogPolls = 64;  // between two looks at how much waits
 
 }  // namespace
 
@@ -34,6 +35,7 @@ void Worker::run() noexcept {
       stats.generation_since.store(rte_rdtsc(), std::memory_order_relaxed);
       stats.generation.store(generation, std::memory_order_release);
     }
+    if (polls_++ % kBacklogPolls == 0) look_at_backlog();
     uint32_t packets = receive(snapshot);
     packets += take_injected(snapshot);
     const Tsc now = rte_rdtsc();
@@ -79,6 +81,18 @@ uint32_t Worker::receive(const Snapshot& snapshot) noexcept {
     finish(now);
   }
   return total;
+}
+
+// Asking a driver may cost a look at every descriptor, so it is asked seldom. Some cannot say.
+void Worker::look_at_backlog() noexcept {
+  uint64_t waiting = rte_ring_count(setup_.rings.commands);
+  for (uint32_t q = 0; q < setup_.queues.rx_count; ++q) {
+    const RxQueue& rx = setup_.queues.rx[q];
+    if (!rx.counts || rx.to_kernel) continue;
+    const int n = rte_eth_rx_queue_count(rx.port, rx.queue);
+    if (n > 0) waiting += static_cast<uint64_t>(n);
+  }
+  setup_.pipeline->set_backlog(waiting);
 }
 
 // Frames that the kernel sends through an exception port leave by the NIC port beside it.

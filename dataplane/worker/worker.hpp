@@ -50,6 +50,7 @@ class Worker {
   uint32_t take_injected(const Snapshot& snapshot) noexcept;
   void relay_from_kernel(const RxQueue& from, uint16_t count) noexcept;
   void send_handoffs() noexcept;
+  void look_at_backlog() noexcept;
   void finish(Tsc now) noexcept;
   void transmit(uint16_t port) noexcept;
   void count_verdicts() noexcept;
@@ -57,6 +58,7 @@ class Worker {
 
   Setup setup_;
   Idle idle_;
+  uint32_t polls_ = 0;
   Burst burst_;
   pipeline::Outbox outbox_;
 };

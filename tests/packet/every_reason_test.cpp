@@ -11,7 +11,6 @@ namespace {
 const std::map<Verdict, const char*> kNotHere = {
     {Verdict::held_refused, "decided by control for a parked command (hold service tests)"},
     {Verdict::held_expired, "decided by control for a parked command (hold service tests)"},
-    {Verdict::shed, "admission control is not a stage of the pipeline yet"},
     {Verdict::xdp_denied, "counted by the XDP program, before DPDK sees the packet"},
     {Verdict::flow_table_full, "flow services are not built yet"},
     {Verdict::flow_unroutable, "flow services are not built yet"},

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "control/admission/table_builder.hpp"
 #include "control/authenticate/table_builder.hpp"
 #include "control/parse/table_builder.hpp"
 #include "dataplane/pipeline/state.hpp"
@@ -40,6 +41,7 @@ config::Config packet_world() {
   config::Config c = world();
   c.policy.store = "";
   c.ledger.entries = 1024;
+  c.admission.hard_limit = 1u << 30;  // admission_test.cpp has its own
   c.services[0].nodes.resize(1);
   c.services[1].nodes.resize(1);
   c.operators.push_back({.id = 7, .name = "vera", .roles = {"security"}, .mfa_level = 2});
@@ -69,6 +71,7 @@ Rig::Rig(const Change& change, const Options& options)
   snapshot_.authenticate = must(authenticate::build_table(config_, slots_));
   snapshot_.policy = must(policy_->table());
   snapshot_.quota = quotas_->table();
+  snapshot_.admission = admission::build_table(config_);
   forward([](auto&, auto&) {});
   mbufs_at_start_ = rte_mempool_avail_count(pool());
   pipeline_ = std::make_unique<pipeline::Pipeline>(

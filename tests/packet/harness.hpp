@@ -72,6 +72,7 @@ class Rig {
   uint64_t count(Verdict v) const;
   WorkerStats& stats() { return *stats_; }
   pipeline::Shared& shared() { return shared_; }
+  pipeline::Pipeline& pipeline() { return *pipeline_; }
   forward::NodeLive& live() { return *live_; }
   const forward::Slots& slots() const { return slots_; }
   parse::Table& parse_table() { return *parse_; }

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <string>
 
+#include "dataplane/core/hold_end.hpp"
 #include "tests/support/property.hpp"
 
 namespace lf::admission {
@@ -116,6 +117,14 @@ TEST_F(Shedding, OnlyCommandsAreShed) {
   EXPECT_EQ(burst.meta[4].verdict, Verdict::shed);
   EXPECT_EQ(burst.meta[4].reply_status, lcp::Status::busy);
   EXPECT_EQ(burst.meta[4].throttle_ms, kRetryAfterMs);
+}
+
+TEST_F(Shedding, WhatWasHeldIsNotShed) {
+  add(1).origin = Origin::released;
+  add(1).origin = kHoldRefused;
+  add(5).origin = Origin::intake;
+  run(table, {.in_flight = 500}, ~0ull, burst, live);
+  EXPECT_EQ(left(), (std::vector<int>{0, 1}));
 }
 
 TEST_F(Shedding, OffMeansNever) {

@@ -359,5 +359,37 @@ TEST_F(QuotaStage, FloorOfNineTenthsAMinuteAtTwiceTheQuota) {
   EXPECT_EQ(admitted.size(), 3u * 540u);
 }
 
+TEST_F(QuotaStage, TellsWhatIsLeftToThoseThatSomethingElseRefuses) {
+  limit_org(0, 100);
+  limit_intent(0, 1, 10);
+  admit(4, 0, 1);
+  start();
+  add(0, 1);
+  add(0, 2);
+  add(0, 1).flags = 0;
+  add(kNoOrg, 1);
+  add(3, 1);
+  for (uint32_t i = 0; i < burst.count; ++i) burst.meta[i].throttle_ms = 80;
+  tell(table, *windows, burst, live, now);
+  EXPECT_EQ(burst.meta[0].quota_remaining, 5u) << "of the tighter one: 9 less 4";
+  EXPECT_EQ(burst.meta[1].quota_remaining, 86u);
+  EXPECT_EQ(burst.meta[2].quota_remaining, 0u) << "nobody asks";
+  EXPECT_EQ(burst.meta[3].quota_remaining, 0u) << "nobody knows who it is";
+  EXPECT_EQ(burst.meta[4].quota_remaining, 0xffffffffu) << "no limit";
+  EXPECT_EQ(burst.meta[0].reset_seconds, 0u);
+  EXPECT_EQ(burst.meta[0].throttle_ms, 80u);
+
+  admit(5, 0, 1);  // all nine
+  start();
+  add(0, 1).throttle_ms = 80;
+  tell(table, *windows, burst, live, now);
+  Meta told = burst.meta[0];
+  EXPECT_EQ(told.quota_remaining, 0u);
+  send(1, 0, 1);
+  EXPECT_EQ(burst.meta[0].verdict, Verdict::quota_rejected);
+  EXPECT_EQ(told.reset_seconds, burst.meta[0].reset_seconds) << "as the stage itself says";
+  EXPECT_EQ(told.throttle_ms, burst.meta[0].throttle_ms);
+}
+
 }  // namespace
 }  // namespace lf::quota
