@@ -84,6 +84,9 @@ Result<void> Daemon::open_dataplane() {
   auto quotas = quota::Quotas::create(config_, slots_, workers, tsc_hz_, rte_rdtsc());
   if (!quotas) return tl::unexpected(quotas.error());
   quotas_ = std::move(*quotas);
+  auto quota_wiring = QuotaWiring::create(config_.notifications, *quotas_, clock_);
+  if (!quota_wiring) return tl::unexpected(quota_wiring.error());
+  quota_wiring_ = std::move(*quota_wiring);
   auto policy = policy::Engine::create(config_, clock_, workers,
                                        [this](uint32_t id) { return slots_.organisation(id); });
   if (!policy) return tl::unexpected(policy.error());
@@ -168,9 +171,11 @@ void Daemon::add_commands() {
       [this]() -> const std::vector<config::Intent>& { return config_.intents; }));
   commands_.add(resilience::breaker_commands(*breakers_, clock_));
   commands_.add(resilience::plan_commands());
-  commands_.add(policy_wiring_->commands([this] {
+  const auto publish_changes = [this] {
     if (auto published = publish(); !published) spdlog::error("{}", published.error().message);
-  }));
+  };
+  commands_.add(policy_wiring_->commands(publish_changes));
+  commands_.add(quota_wiring_->commands(publish_changes));
   commands_.add(own_commands());
 }
 

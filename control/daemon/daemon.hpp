@@ -15,6 +15,7 @@
 #include "control/config/config.hpp"
 #include "control/daemon/ledger_memory.hpp"
 #include "control/daemon/policy_wiring.hpp"
+#include "control/daemon/quota_wiring.hpp"
 #include "control/daemon/worker_set.hpp"
 #include "control/forward/slots.hpp"
 #include "control/health/engine.hpp"
@@ -89,6 +90,7 @@ class Daemon {
   std::unique_ptr<forward::NodeLive> live_;
   std::unique_ptr<LedgerMemory> ledger_;
   std::unique_ptr<quota::Quotas> quotas_;
+  std::unique_ptr<QuotaWiring> quota_wiring_;
   std::unique_ptr<policy::Engine> policy_;
   std::unique_ptr<PolicyWiring> policy_wiring_;
   Bridge bridge_;
@@ -117,6 +119,7 @@ class Daemon {
   MonoNs started_ = 0;
   std::string last_reload_ = "never";
   std::optional<MonoNs> draining_since_;
+  admission::Load load_;   // of all workers, at the last tick
   uint64_t sweep_at_ = 0;  // bucket of the ledger where the next walk begins
   ledger::Swept swept_;    // this walk so far
   ledger::Swept last_walk_;

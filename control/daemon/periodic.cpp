@@ -29,6 +29,7 @@ std::span<const uint8_t> bytes_of(const rte_mbuf& m) {
 void Daemon::tick_fast() {
   const MonoNs now = clock_.mono_ns();
   workers_->drain(kTakenPerTick, [this](const rte_mbuf& m, const Note& note) { take(m, note); });
+  load_ = workers_->share_load();
   policy_wiring_->tick();
   prober_->tick(now, clock_.unix_us());
   const auto transitions = breakers_->tick(now);
@@ -72,10 +73,12 @@ void Daemon::tick_health() {
   forward_dirty_ |= neighbours_->tick(now.mono);
   forward_dirty_ |= health_->tick(now, *counts_, *live_);
   policy_->tick();
+  quota_wiring_->tick();
   if (auto published = publish(); !published) spdlog::error("{}", published.error().message);
 }
 
 void Daemon::tick_second() {
+  quota_wiring_->tick_second();
   metrics::StatsView v = view();
   rates_->advance(v);
   rates_->apply(v);

@@ -102,6 +102,8 @@ metrics::StatsView Daemon::view() {
                 .retired = publisher_->retired()};
   v.groups.push_back(
       ledger_group(ledger_->ledger(), *workers_, ledger_->bytes(), last_walk_, ledger_expired_));
+  v.groups.push_back(admission_group(publisher_->current().admission, load_));
+  quota_wiring_->add_to(v);
   v.nodes = node_rows(*health_);
   rates_->apply(v);
   return v;

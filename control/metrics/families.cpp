@@ -122,6 +122,24 @@ void add_nodes(const StatsView& view, std::vector<Family>& out) {
   out.push_back(std::move(breaker));
 }
 
+void add_quotas(const StatsView& view, std::vector<Family>& out) {
+  const auto labels = [](const QuotaRow& q) {
+    return Labels{{"org", q.org}, {"intent", q.intent.empty() ? "all" : q.intent}};
+  };
+  const auto add = [&](std::string name, std::string help, Kind kind, auto member) {
+    out.push_back(
+        per_row("latticeforge_quota_" + name, std::move(help), kind, view.quotas, labels,
+                [member](const QuotaRow& q) { return std::variant<uint64_t, double>(q.*member); }));
+  };
+  add("used", "Commands admitted in the last minute, of the busiest quotas.", Kind::gauge,
+      &QuotaRow::used);
+  add("limit", "Commands a minute, of the busiest quotas.", Kind::gauge, &QuotaRow::limit);
+  add("utilization", "Used over limit, of the busiest quotas.", Kind::gauge,
+      &QuotaRow::utilization);
+  add("rejected_total", "Commands that an exhausted quota rejected, of the busiest ones.",
+      Kind::counter, &QuotaRow::rejected);
+}
+
 void add_singles(const StatsView& view, std::vector<Family>& out) {
   const auto counter = [&](const char* name, const char* help, uint64_t value) {
     out.push_back(single(name, help, Kind::counter, value));
@@ -172,6 +190,7 @@ std::vector<Family> families(const StatsView& view) {
   add_workers(view, out);
   add_ports(view, out);
   add_nodes(view, out);
+  add_quotas(view, out);
   for (const Group& group : view.groups)
     for (const Value& value : group.values)
       out.push_back(single(

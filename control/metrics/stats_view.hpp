@@ -41,6 +41,14 @@ struct NodeRow {
   double latency_us_p50 = 0, latency_us_p99 = 0;
 };
 
+// A quota that is used much, of an organisation as a whole or for one intent.
+struct QuotaRow {
+  std::string org, intent;  // no intent: all
+  uint64_t used = 0, limit = 0;
+  double utilization = 0;  // 0 to 1; above it when the limit was lowered
+  uint64_t rejected = 0;
+};
+
 // A number that only one module knows: "ledger.evicted_early". Goes into `stats` under its group
 // and into Prometheus as latticeforge_<group>_<name>.
 struct Value {
@@ -77,6 +85,7 @@ struct StatsView {
   std::vector<WorkerRow> workers;
   std::vector<PortRow> ports;
   std::vector<NodeRow> nodes;
+  std::vector<QuotaRow> quotas;  // the busiest, the highest utilization first
   SnapshotView snapshot;
   std::vector<Group> groups;  // "ledger" is one
 };

@@ -94,6 +94,9 @@ Result<std::unique_ptr<Notifier>> Notifier::create(const config::Notifications& 
   if (!outbox) return tl::unexpected(outbox.error());
   n->outbox_ = std::move(*outbox);
   if (auto r = n->restore_throttle(); !r) return tl::unexpected(r.error());
+  const auto pending = n->outbox_->pending();
+  if (!pending) return tl::unexpected(pending.error());
+  n->counts_.pending = *pending;
   n->start(make);
   return n;
 }
@@ -162,6 +165,7 @@ void Notifier::store_loop() {
     if (stored) {
       queue_.erase(queue_.begin());
       ++stored_;
+      counts_.pending += batch.messages.size();
       to_deliver_.notify_all();
       continue;
     }
@@ -189,6 +193,7 @@ void Notifier::sink_loop(const std::string& key, const Deliver& deliver) {
     std::unique_lock lock(mutex_);
     if (r && *r) {
       ++counts_.delivered;
+      --counts_.pending;
       continue;
     }
     if (!r && !stopping_.load()) ++counts_.failed_attempts;

@@ -37,6 +37,7 @@ Result<bool> deliver_next(Outbox& outbox, const std::string& sink, const Deliver
 struct NotifierCounts {
   uint64_t events = 0, planned = 0, withheld = 0, delivered = 0, failed_attempts = 0,
            store_errors = 0;
+  uint64_t pending = 0;  // messages stored and not delivered yet, also of former runs
 };
 
 class Notifier {

@@ -33,6 +33,7 @@ StatsView example() {
   node.breaker = "closed";
   node.latency_us_p50 = 250;
   view.nodes.push_back(node);
+  view.quotas = {{"acme", "", 70, 100, 0.7, 5}, {"acme", "orbit-adjust", 3, 10, 0.3, 0}};
   view.snapshot.generation = 7;
   view.snapshot.applied_us_p50 = 123.456;
   view.groups = {{"ledger",
@@ -66,6 +67,15 @@ TEST(Prometheus, KeepsLargeCountersExactAndWritesSpecialValues) {
                                             {{}, -kInfinity, ""},
                                             {{}, std::numeric_limits<double>::quiet_NaN(), ""}}}});
   EXPECT_NE(std::string::npos, text.find("a 18446744073709551615\na +Inf\na -Inf\na NaN\n"));
+}
+
+TEST(Prometheus, QuotasHaveTheirOrganisationAndIntent) {
+  const std::string text = to_prometheus(families(example()));
+  for (const char* line : {"latticeforge_quota_used{org=\"acme\",intent=\"all\"} 70\n",
+                           "latticeforge_quota_limit{org=\"acme\",intent=\"orbit-adjust\"} 10\n",
+                           "latticeforge_quota_utilization{org=\"acme\",intent=\"all\"} 0.7\n",
+                           "latticeforge_quota_rejected_total{org=\"acme\",intent=\"all\"} 5\n"})
+    EXPECT_NE(std::string::npos, text.find(line)) << line << text;
 }
 
 TEST(Render, StatsHaveTheDocumentedShape) {

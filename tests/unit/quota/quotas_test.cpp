@@ -8,6 +8,7 @@
 #include "control/quota/commands.hpp"
 #include "control/quota/exhaustion.hpp"
 #include "control/quota/limits.hpp"
+#include "control/quota/ranking.hpp"
 
 namespace lf::quota {
 namespace {
@@ -281,6 +282,30 @@ TEST_F(QuotaCommands, AdmissionCarriesTheQuota) {
   EXPECT_EQ(a["accepted"], false);
   EXPECT_EQ(a["reason"], "hard-limit");
   EXPECT_TRUE(a["quota_remaining"].is_null());
+}
+
+TEST_F(QuotasTest, RankingKeepsTheTightestOfTheLimited) {
+  use(key("acme", "status-refresh"), 50);    // of 100
+  use(key("acme"), 60);                      // of 200
+  use(key("globex", "status-refresh"), 10);  // of 40
+  use(key("globex"), 1000);                  // no limit
+  Ranking ranking(2);
+  // A walk may take several calls; what it found shows once it is whole.
+  const uint32_t windows = quotas->windows().open_keys();
+  for (uint32_t looked = 0; looked < windows; looked += 3) {
+    EXPECT_TRUE(ranking.top().empty());
+    ranking.walk(*quotas, 3, now);
+  }
+  ASSERT_EQ(ranking.top().size(), 2u);
+  EXPECT_EQ(ranking.top()[0].key, key("acme", "status-refresh"));
+  EXPECT_EQ(ranking.top()[0].status.utilization_percent, 50);
+  EXPECT_EQ(ranking.top()[1].key, key("acme"));
+  now += 62 * kSecond;  // nobody has used anything lately, but this one has rejected
+  quotas->windows().note_rejected(key("globex", "status-refresh"), quotas->windows().step_at(now),
+                                  1);
+  ranking.walk(*quotas, windows, now);
+  ASSERT_EQ(ranking.top().size(), 1u);
+  EXPECT_EQ(ranking.top()[0].key, key("globex", "status-refresh"));
 }
 
 constexpr MonoNs kNs = 1'000'000'000;
