@@ -1,0 +1,324 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Quotas in the running daemon: the tiers and what clients are told, limits that change, one
+organisation far above its quota beside others, notifications to real sinks, admission control."""
+
+import itertools
+import json
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import lcp_ends
+from harness import Skip, check, conserved, equal, main
+from lab import KEYS, Lab, VIP4, basic_config, node_address
+
+PYTHON = "/usr/bin/python3"
+HERE = pathlib.Path(__file__).resolve().parent
+WEBHOOK, ALERTMANAGER = 9080, 9093
+
+
+def started(lab, config):
+    lab.start_daemon(config)
+    for n in range(1, lab.node_count + 1):
+        lab.start_node(n)
+    lab.wait_for("the nodes' MAC addresses", lab.nodes_resolved)
+
+
+def limited(limit, org=0, hard=False, **overrides):
+    config = basic_config(**overrides)
+    config["organisations"][org]["quota"] = {"limit": f"{limit}/min", "hard": hard}
+    return config
+
+
+def send(lab, *options, name="send"):
+    process = lab.start_send(*options, name=name)
+    process.wait(90)
+    return lab.report(name)
+
+
+def acme(lab, **intent):
+    return lab.rpc("quota.status", {"org": "acme", **intent})
+
+
+class Ends:
+    """lcp_ends.py: one node and a client."""
+
+    def __init__(self, lab):
+        self.lab = lab
+        self.node_out = str(lab.directory / "ends-node.json")
+        self.node = lab.spawn("n1", "ends-node", PYTHON, HERE / "lcp_ends.py", "node", self.node_out,
+                              node_address(1))
+        lab.wait_for("the node listens", lambda: pathlib.Path(self.node_out + ".listens").exists())
+
+    def send(self, rate, count, org=1, name="ends-client"):
+        out = str(self.lab.directory / f"{name}.json")
+        client = self.lab.spawn("client", name, PYTHON, HERE / "lcp_ends.py", "client", out, VIP4,
+                                org, KEYS[org], rate, count)
+        equal(client.wait(120), 0, "client: " + client.output())
+        return lcp_ends.read(out)
+
+    def arrivals(self):
+        self.node.stop()
+        return lcp_ends.read(self.node_out)
+
+
+def test_an_organisation_at_twice_its_quota():
+    limit, admitted, allowed = 1000, 900, 699  # 0.9 of it; below 0.7 of it
+    with Lab("lfqa", nodes=1) as lab:
+        ends = Ends(lab)  # first: a node that does not answer probes is ejected
+        lab.start_daemon(limited(limit, nodes=1))
+        lab.wait_for("the node's MAC address", lab.nodes_resolved)
+        events = ends.send(100, 2 * limit)
+        status = acme(lab)
+        arrivals = {e["n"]: e["at"] for e in ends.arrivals()}
+        sent = {e["n"]: e["sent"] for e in events if "sent" in e}
+        answers = {}
+        for e in events:
+            if "at" in e:
+                answers.setdefault(e["n"], []).append(e)
+        first = [answers[n][0]["status"] if n in answers else None for n in sorted(sent)]
+        equal([(status, len(list(group))) for status, group in itertools.groupby(first)],
+              [("ok", allowed), ("delayed", admitted - allowed),
+               ("throttled", 2 * limit - admitted)], "first answers, one after the other")
+        equal(len(arrivals), admitted, "commands at the node")
+        equal(lab.rpc("stats")["verdicts"]["forwarded"], admitted, "forwarded")
+        # What clients are told, and quota.status, are the same count.
+        refused = [answers[n][0] for n in range(admitted, 2 * limit)]
+        equal({a["remaining"] for a in refused}, {0}, "left, when refused")
+        check(all(0 < a["reset"] <= 61 and 0 < a["throttle_ms"] <= 61000 for a in refused),
+              f"time to wait, when refused: {refused[0]}")
+        delayed = {n: answers[n][0] for n in range(allowed, admitted)}
+        check([a["remaining"] for a in delayed.values()] ==
+              list(range(admitted - allowed - 1, -1, -1)), "what is left counts down to 0")
+        equal((status["used"], status["limit"], status["tier"], status["quota_remaining"]),
+              (admitted, limit, "reject", 0), "quota.status")
+        equal(status["rejected"], 2 * limit - admitted, "rejected")
+        # Delays grow by sixths of the band, and last as long as was said.
+        waits = [delayed[n]["throttle_ms"] for n in sorted(delayed)]
+        check(waits[0] == 80 and max(waits) >= 2560, f"delays: {waits}")
+        late = sorted(arrivals[n] - sent[n] - a["throttle_ms"] / 1000 for n, a in delayed.items())
+        check(late[0] > -0.002, f"a command left {-late[0] * 1000:.1f} ms before its time")
+        check(late[len(late) // 2] < 0.02, f"half the commands left {late[len(late) // 2]:.3f} s late")
+        order = [n for n, _ in sorted(arrivals.items(), key=lambda item: item[1])]
+        check(order == sorted(order), "the organisation's commands arrive in order")
+        conserved(lab)
+
+
+def test_a_changed_limit_applies_at_once_and_resets_nothing():
+    with Lab("lfqb") as lab:
+        started(lab, limited(100))
+        report = send(lab, "--count", 120, "--rate", 2000, "--want-reply", "--deadline-ms", 30000)
+        equal(report["by_status"]["throttled"], 30, "throttled")
+        equal(acme(lab)["used"], 90, "used")
+        lab.rpc("quota.set", {"org": "acme", "limit": 1000})
+        status = acme(lab)
+        equal((status["used"], status["limit"], status["tier"]), (90, 1000, "allow"), "raised")
+        report = send(lab, "--count", 200, "--rate", 2000, "--want-reply")
+        equal(report["by_status"], {"ok": 200}, "answers after the limit was raised")
+        lab.rpc("quota.set", {"org": "acme", "limit": 300})
+        status = acme(lab)
+        equal((status["used"], status["tier"], status["quota_remaining"]), (290, "reject", 0),
+              "lowered")
+        report = send(lab, "--count", 50, "--rate", 2000, "--want-reply")
+        equal(report["by_status"], {"ok": 0, "throttled": 50}, "answers after it was lowered")
+        equal(acme(lab)["used"], 290, "used: refusals do not count")
+        lab.rpc("config.reload")
+        equal((acme(lab)["used"], acme(lab)["limit"]), (290, 300), "after a reload")
+        lab.rpc("quota.set", {"org": "acme", "limit": None})
+        equal((acme(lab)["used"], acme(lab)["limit"]), (290, 100), "back to the configuration's")
+        conserved(lab)
+
+
+def test_intents_and_the_organisation_hard_and_zero_limits():
+    with Lab("lfqc") as lab:
+        config = limited(200, hard=True)
+        config["intents"] = [{"name": "status-refresh", "code": 1, "clearance": 1},
+                             {"name": "replay-window", "code": 2, "clearance": 1},
+                             {"name": "orbit-adjust", "code": 3, "clearance": 1}]
+        config["organisations"][0]["intents"] = {"replay-window": {"limit": "50/min", "hard": True},
+                                                 "orbit-adjust": "0/min"}
+        started(lab, config)
+        options = ("--rate", 2000, "--want-reply")
+        report = send(lab, "--count", 60, "--intent", 2, *options)
+        equal(report["by_status"], {"ok": 45, "throttled": 15}, "the intent's limit rules")
+        report = send(lab, "--count", 10, "--intent", 3, *options)
+        equal(report["by_status"], {"ok": 0, "throttled": 10}, "a limit of 0")
+        report = send(lab, "--count", 200, "--intent", 1, *options)
+        equal(report["by_status"], {"ok": 135, "throttled": 65}, "what the organisation has left")
+        verdicts = lab.rpc("stats")["verdicts"]
+        equal((verdicts["quota_rejected"], verdicts["quota_zero"]), (80, 10), "verdicts")
+        by_intent = {i["intent"]: i["used"] for i in acme(lab)["intents"]}
+        equal((by_intent["status-refresh"], by_intent["replay-window"]), (135, 45), "used")
+        equal(acme(lab)["used"], 180, "used by the organisation")
+        out = subprocess.run([lab.bin / "lfctl", "--socket", lab.socket, "quota"], check=True,
+                             capture_output=True, text=True).stdout
+        check("acme" in out and "replay-window" in out and "(hard)" in out, out)
+        metrics = lab.rpc("metrics")["text"]
+        for line in ('latticeforge_quota_used{org="acme",intent="all"} 180',
+                     'latticeforge_quota_limit{org="acme",intent="replay-window"} 50',
+                     'latticeforge_quota_rejected_total{org="acme",intent="replay-window"} 15'):
+            check(line in metrics, f"{line} is not in:\n{metrics}")
+        conserved(lab)
+
+
+def test_one_at_a_hundred_times_its_quota_costs_others_nothing():
+    with Lab("lfqd", queues=2) as lab:
+        started(lab, limited(600, workers=2))
+        quiet = send(lab, "--seconds", 8, "--rate", 200, "--org", 2, "--sockets", 4, name="quiet")
+        attack = lab.start_send("--seconds", 12, "--rate", 1000, "--sockets", 8, "--timeout-ms", 200,
+                                name="attack")
+        other = send(lab, "--seconds", 8, "--rate", 200, "--org", 2, "--sockets", 4, name="other")
+        attack.wait(60)
+        for report in (quiet, other):
+            equal(report["answered"], report["unique"], "answered")
+            equal(report["by_status"], {"ok": report["unique"]}, "answers")
+        check(lab.report("attack")["unique"] > 6000, "there was an attack")
+        verdicts = lab.rpc("stats")["verdicts"]
+        equal(verdicts["forwarded"], quiet["unique"] + other["unique"] + 540, "forwarded")
+        print(f"  latency of the other: p50 {quiet['latency_us']['p50']} us alone, "
+              f"{other['latency_us']['p50']} us beside the attack; p99 {quiet['latency_us']['p99']}"
+              f" and {other['latency_us']['p99']}", flush=True)
+        conserved(lab)
+
+
+def test_admission_control_sheds_new_commands_at_its_limit():
+    with Lab("lfqe", nodes=1) as lab:
+        config = basic_config(nodes=1, admission={"hard_limit": 100})
+        config["services"][0]["timeout"] = "3s"
+        started(lab, config)
+        lab.node_command(1, "set silent 100")
+        report = send(lab, "--count", 300, "--rate", 1000, "--want-reply", "--timeout-ms", 500)
+        equal(report["by_status"].get("busy"), 200, f"told busy: {report['by_status']}")
+        equal(lab.rpc("stats")["verdicts"]["shed"], 200, "shed")
+        admission = lab.rpc("stats")["admission"]
+        equal((admission["in_flight"], admission["hard_limit"]), (100, 100), "commands in flight")
+        equal(admission["level"], 2, "level")
+        lab.node_command(1, "set silent 0")
+        lab.wait_for("time-outs make room", lambda: lab.rpc("stats")["admission"]["in_flight"] == 0)
+        report = send(lab, "--count", 50, "--rate", 1000, "--want-reply")
+        equal(report["by_status"], {"ok": 50}, "answers after the overload")
+        conserved(lab)
+
+
+# -- notifications
+
+class Sinks:
+    """A webhook, and an Alertmanager where there is one, in the daemon's namespace."""
+
+    def __init__(self, lab):
+        self.lab, self.got = lab, lab.directory / "webhook.json"
+        (lab.directory / "am.yml").write_text("route: {receiver: none}\nreceivers: [{name: none}]\n")
+
+    def config(self):
+        sinks = [{"kind": "webhook", "url": f"http://127.0.0.1:{WEBHOOK}/hook", "recipient": "ops"},
+                 {"kind": "alertmanager", "url": f"http://127.0.0.1:{ALERTMANAGER}"}]
+        return {"store": str(self.lab.directory / "notifications.db"), "sinks": sinks}
+
+    def start(self):
+        self.lab.spawn("dp", "webhook", PYTHON, HERE / "test_quota.py", "webhook", self.got)
+        self.lab.spawn("dp", "alertmanager", "prometheus-alertmanager",
+                       f"--config.file={self.lab.directory}/am.yml",
+                       f"--storage.path={self.lab.directory}/am",
+                       f"--web.listen-address=127.0.0.1:{ALERTMANAGER}",
+                       "--cluster.listen-address=")
+
+    def hooks(self):
+        if not self.got.exists():
+            return []
+        return [json.loads(line) for line in self.got.read_text().splitlines()]
+
+    def alerts(self):
+        url = f"http://127.0.0.1:{ALERTMANAGER}/api/v2/alerts"
+        out = self.lab.inside("dp", PYTHON, "-c", "import urllib.request, sys\n"
+                              f"sys.stdout.write(urllib.request.urlopen('{url}').read().decode())",
+                              check=False)
+        return json.loads(out) if out.startswith("[") else []
+
+
+def exhaust(lab, times):
+    """Exhausts acme's quota; in between it is back below 70 per cent, for its limit is raised."""
+    for n in range(times):
+        exhausted = lab.rpc("stats")["quota"]["exhaustions"]
+        lab.rpc("quota.set", {"org": "acme", "limit": 10, "hard": True})
+        report = send(lab, "--count", 12, "--rate", 1000, "--want-reply")
+        check(report["by_status"].get("throttled"), f"exhaustion {n}: {report['by_status']}")
+        lab.wait_for("the exhaustion is seen",
+                     lambda: lab.rpc("stats")["quota"]["exhaustions"] > exhausted)
+        lab.rpc("quota.set", {"org": "acme", "limit": 100_000})
+        time.sleep(1.2)  # the tracker looks once a second
+
+
+def one_notification(lab, sinks, hooks):
+    lab.wait_for("the webhook has it", lambda: len(sinks.hooks()) >= hooks, 30)
+    lab.wait_for("Alertmanager has it", lambda: len(sinks.alerts()) >= hooks, 30)
+    lab.wait_for("nothing waits", lambda: lab.rpc("notifications.list")["pending"] == 0, 30)
+    equal(len(sinks.hooks()), hooks, "posts to the webhook")
+    hook, alert = sinks.hooks()[-1], sinks.alerts()[-1]
+    equal((hook["subject"], hook["severity"], hook["labels"], hook["recipient"]),
+          ("[sev-3] quota", 3, {"org": "acme", "intent": "all"}, "ops"), "what the webhook got")
+    equal((alert["labels"]["org"], alert["annotations"]["summary"]), ("acme", "[sev-3] quota"),
+          "what Alertmanager got")
+
+
+def test_three_exhaustions_reach_real_sinks_also_over_restarts():
+    if not shutil.which("prometheus-alertmanager"):
+        raise Skip("prometheus-alertmanager is not installed")
+    with Lab("lfqf", nodes=1) as lab:
+        sinks = Sinks(lab)
+        config = limited(100_000, nodes=1, notifications=sinks.config())
+        started(lab, config)
+        exhaust(lab, 2)
+        equal(lab.rpc("notifications.list")["notifications"], [], "after two exhaustions")
+        exhaust(lab, 1)
+        # Both sinks are down: the messages wait, through a kill -9 and an ordinary restart.
+        lab.wait_for("both wait", lambda: lab.rpc("notifications.list")["pending"] == 2)
+        lab.daemon.popen.send_signal(signal.SIGKILL)
+        lab.daemon.wait(10)
+        lab.start_daemon(config)
+        equal(lab.rpc("notifications.list")["pending"], 2, "pending after kill -9")
+        lab.daemon.stop(30)
+        lab.start_daemon(config)
+        sinks.start()
+        one_notification(lab, sinks, 1)
+        lab.wait_for("the nodes' MAC addresses", lab.nodes_resolved)
+        exhaust(lab, 3)  # within the throttle's ten minutes, which began before the restarts
+        lab.wait_for("it is withheld",
+                     lambda: lab.rpc("notifications.list")["since_start"]["withheld"] == 4)
+        one_notification(lab, sinks, 1)
+
+
+def test_sinks_cannot_change_in_a_reload():
+    with Lab("lfqg", nodes=1) as lab:
+        config = limited(100, nodes=1)
+        lab.start_daemon(config)
+        config["notifications"] = {"store": "off", "sinks": [{"kind": "log"}]}
+        (lab.directory / "latticeforge.yaml").write_text(json.dumps(config))
+        try:
+            lab.rpc("config.reload")
+            raise AssertionError("the reload was accepted")
+        except Exception as error:
+            check("notifications cannot change in a reload" in str(error), str(error))
+
+
+def webhook(path):
+    from http.server import BaseHTTPRequestHandler, HTTPServer
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            with open(path, "a") as out:
+                out.write(json.dumps(body) + "\n")
+            self.send_response(204)
+            self.end_headers()
+
+    HTTPServer(("127.0.0.1", WEBHOOK), Handler).serve_forever()
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["webhook"]:
+        webhook(sys.argv[2])
+    else:
+        main(globals())
