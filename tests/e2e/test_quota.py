@@ -187,17 +187,17 @@ def test_one_at_a_hundred_times_its_quota_costs_others_nothing():
 def test_admission_control_sheds_new_commands_at_its_limit():
     with Lab("lfqe", nodes=1) as lab:
         config = basic_config(nodes=1, admission={"hard_limit": 100})
-        config["services"][0]["timeout"] = "3s"
+        config["services"][0]["timeout"] = "10s"
         started(lab, config)
-        lab.node_command(1, "set silent 100")
+        lab.node_command(1, "set service_ms 5000")  # slow, but no reason to eject it
         report = send(lab, "--count", 300, "--rate", 1000, "--want-reply", "--timeout-ms", 500)
         equal(report["by_status"].get("busy"), 200, f"told busy: {report['by_status']}")
         equal(lab.rpc("stats")["verdicts"]["shed"], 200, "shed")
         admission = lab.rpc("stats")["admission"]
         equal((admission["in_flight"], admission["hard_limit"]), (100, 100), "commands in flight")
         equal(admission["level"], 2, "level")
-        lab.node_command(1, "set silent 0")
-        lab.wait_for("time-outs make room", lambda: lab.rpc("stats")["admission"]["in_flight"] == 0)
+        lab.node_command(1, "set service_ms 0")
+        lab.wait_for("answers make room", lambda: lab.rpc("stats")["admission"]["in_flight"] == 0)
         report = send(lab, "--count", 50, "--rate", 1000, "--want-reply")
         equal(report["by_status"], {"ok": 50}, "answers after the overload")
         conserved(lab)

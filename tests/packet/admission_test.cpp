@@ -24,6 +24,7 @@ Packet command(uint64_t id, uint8_t severity = 1) {
   Packet p;
   p.lcp.id = id;
   p.lcp.severity = severity;
+  p.lcp.deadline_us = kNowUs + 3'600'000'000;
   p.lcp.flags = lcp::kFlagWantsReply;
   p.lcp.key = kAcmeKey;
   return p;
