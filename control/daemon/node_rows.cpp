@@ -4,22 +4,6 @@
 #include <algorithm>
 
 namespace lf::daemon {
-namespace {
-
-std::string breaker_name(forward::BreakerFlag flag) {
-  switch (flag) {
-    case forward::BreakerFlag::closed:
-      return "closed";
-    case forward::BreakerFlag::open:
-      return "open";
-    case forward::BreakerFlag::half_open:
-      break;
-  }
-  return "half-open";
-}
-
-}  // namespace
-
 std::vector<metrics::NodeRow> node_rows(const health::HealthEngine& engine) {
   std::vector<metrics::NodeRow> rows;
   for (const auto& service : engine.services())
@@ -30,7 +14,7 @@ std::vector<metrics::NodeRow> node_rows(const health::HealthEngine& engine) {
                       .node = n.settings.name,
                       .region = n.settings.region,
                       .state = std::string(name(state_of(n))),
-                      .breaker = breaker_name(n.breaker),
+                      .breaker = std::string(health::breaker_name(n.breaker)),
                       .health = n.window.health().value_or(1),
                       .weight = n.share,
                       .score = n.score,

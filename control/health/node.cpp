@@ -34,6 +34,18 @@ void find_lost(NodeRecord& node, MonoNs timeout_ns, MonoNs now) {
 
 }  // namespace
 
+std::string_view breaker_name(forward::BreakerFlag flag) {
+  switch (flag) {
+    case forward::BreakerFlag::closed:
+      return "closed";
+    case forward::BreakerFlag::open:
+      return "open";
+    case forward::BreakerFlag::half_open:
+      break;
+  }
+  return "half-open";
+}
+
 std::string_view name(NodeState state) {
   switch (state) {
     case NodeState::active:

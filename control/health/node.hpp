@@ -30,6 +30,7 @@ struct Now {
 // What an operator sees: the phase, and what lies over it.
 enum class NodeState : uint8_t { active, warming, ejected, draining, down };
 std::string_view name(NodeState state);
+std::string_view breaker_name(forward::BreakerFlag flag);
 
 struct Transition {
   UnixUs at_us = 0;

@@ -38,18 +38,6 @@ Result<NodeSlot> slot_of(const HealthEngine& engine, const Json& params) {
   return engine.find(text_or(params, "service", ""), name);
 }
 
-std::string_view breaker_name(forward::BreakerFlag flag) {
-  switch (flag) {
-    case forward::BreakerFlag::closed:
-      return "closed";
-    case forward::BreakerFlag::open:
-      return "open";
-    case forward::BreakerFlag::half_open:
-      break;
-  }
-  return "half-open";
-}
-
 Json describe_report(const NodeRecord& n, MonoNs now) {
   if (!n.report) return nullptr;
   return Json{{"age_ms", (now - n.report_at) / 1'000'000},

@@ -22,16 +22,13 @@
 package.path = package.path .. ";?.lua;test/?.lua;app/?.lua;../?.lua"
 require "Pktgen"
 
-local function setting(name, otherwise)
-  local value = os.getenv(name)
-  return (value ~= nil and value ~= "") and value or otherwise
-end
-local function number(name, otherwise) return tonumber(setting(name, tostring(otherwise))) end
+local here = debug.getinfo(1, "S").source:match("^@(.*/)") or ""
+local measure = dofile(here .. "measure.lua")
+local setting, number = measure.setting, measure.number
 
 local port = setting("LCP_PORT", "0")
 local size = number("LCP_SIZE", 132)
 local org_bits = number("LCP_ORG_BITS", 0)
-local seconds = number("LCP_SECONDS", 10)
 
 local LCP_AT = 42  -- Ethernet, IPv4, UDP
 local HEADER, CHECK_SEQUENCE = 80, 4
@@ -85,27 +82,4 @@ set(LCP_AT + 56, word(1))                                              -- target
 set(LCP_AT + 60, word(payload << 16))                                  -- payload length, no key
 for offset = 64, 76, 4 do set(LCP_AT + offset, word(0)) end            -- no tag
 
-pktgen.screen("off")
-pktgen.clr()
-pktgen.start(port)
-pktgen.delay(1000)  -- start-up is not counted
-local before = pktgen.portStats("all", "port")
-pktgen.delay(seconds * 1000)
-local after = pktgen.portStats("all", "port")
-pktgen.stop(port)
-
-local function rate(counter, at) return (after[at][counter] - before[at][counter]) / seconds end
-local line = string.format('{"size": %d, "seconds": %d', size, seconds)
-for at = 0, after.n - 1 do
-  line = line .. string.format(', "port%d": {"tx_pps": %.0f, "rx_pps": %.0f}', at, rate("opackets", at),
-                               rate("ipackets", at))
-end
-line = line .. "}"
-print(line)
-local report = setting("LCP_REPORT", "")
-if report ~= "" then
-  local file = assert(io.open(report, "w"))
-  file:write(line, "\n")
-  file:close()
-end
-pktgen.quit()
+measure.run(port, size)
