@@ -10,9 +10,10 @@ namespace {
 
 constexpr uint32_t kNoRemaining = 0xffffffff;  // no limit applies
 constexpr uint32_t kWindowSeconds = 60;
+constexpr Limit kNoLimit = kHard | kUncounted;  // of no key
 
 uint32_t place_of(uint32_t x) noexcept {
-  static_assert(sizeof(Scratch::places) == 512);
+  static_assert(kPlaces == 512);
   return (x * 0x9e3779b1u) >> 23;
 }
 
@@ -24,104 +25,92 @@ uint32_t ceil_div(uint64_t us, uint32_t by) noexcept {
   return static_cast<uint32_t>((us + by - 1) / by);
 }
 
+// Most keys have one of a few limits: the bounds of the last one are kept.
 void start_group(const Table& t, Scratch& s, Group& g, Key key, Limit limit) noexcept {
   g.key = key;
-  g.counted = limit != kUncounted;
-  if (limit != s.last_limit || !s.last_limit_valid) {  // most keys have one of a few limits
+  g.limit = limit;
+  g.want = 0;
+  if (limit != s.last_limit) {
     s.last_limit = limit;
-    s.last_limit_valid = true;
     s.last_bounds = bounds_of(t, limit);
   }
   g.bounds = s.last_bounds;
-  g.want = 0;
 }
 
+// A place in the hash holds the round in which it was taken and the number of what took it: what
+// an earlier burst left is of another round, so nothing has to be cleared.
 uint16_t org_group(const Table& t, Windows& w, Scratch& s, OrgIndex org) noexcept {
+  const Key key = org_key(org);
   uint32_t p = place_of(org);
-  for (; s.org_places[p] != 0; p = (p + 1) % sizeof(s.org_places))
-    if (s.orgs[s.org_places[p] - 1].key == org_key(org)) return s.org_places[p] - 1;
-  start_group(t, s, s.orgs[s.orgs_used], org_key(org), t.org_limits[org]);
-  if (s.orgs[s.orgs_used].counted) w.prefetch(org_key(org));
-  s.orgs[s.orgs_used].place = static_cast<uint16_t>(p);
-  s.org_places[p] = static_cast<uint8_t>(++s.orgs_used);
-  return s.orgs_used - 1;
+  for (; s.org_places[p] >> 8 == s.round; p = (p + 1) % kPlaces)
+    if (s.orgs[s.org_places[p] & 0xff].key == key) return s.org_places[p] & 0xff;
+  const uint16_t o = s.orgs_used++;
+  s.org_places[p] = s.round << 8 | o;
+  w.prefetch(key);
+  start_group(t, s, s.orgs[o], key, t.org_limits[org]);
+  return o;
 }
 
-uint8_t lane_of(const Table& t, Windows& w, Scratch& s, OrgIndex org, IntentIndex intent) noexcept {
-  const Key key = intent_key(org, intent);
+uint8_t lane_of(const Table& t, Windows& w, Scratch& s, Key key, OrgIndex org,
+                IntentIndex intent) noexcept {
   uint32_t p = place_of(key);
-  for (; s.places[p] != 0; p = (p + 1) % sizeof(s.places))
-    if (s.lanes[s.places[p] - 1].own.key == key) return s.places[p] - 1;
-  Lane& lane = s.lanes[s.lanes_used];
-  const Limit limit = t.intent_limits[org].by_intent[intent];
-  start_group(t, s, lane.own, key, limit);
-  if (lane.own.counted) w.prefetch(key);
+  for (; s.places[p] >> 8 == s.round; p = (p + 1) % kPlaces)
+    if (s.lanes[s.places[p] & 0xff].own.key == key) return s.places[p] & 0xff;
+  const uint16_t l = s.lanes_used++;
+  s.places[p] = s.round << 8 | l;
+  w.prefetch(key);
+  Lane& lane = s.lanes[l];
+  start_group(t, s, lane.own, key, t.intent_limits[org].by_intent[intent]);
   lane.org = org_group(t, w, s, org);
-  lane.zero = lane.own.bounds.admit_max == 0 || s.orgs[lane.org].bounds.admit_max == 0;
-  lane.due_raised = false;
-  lane.own.place = static_cast<uint16_t>(p);
-  s.places[p] = static_cast<uint8_t>(++s.lanes_used);
-  return static_cast<uint8_t>(s.lanes_used - 1);
+  return static_cast<uint8_t>(l);
+}
+
+void start_round(Scratch& s) noexcept {
+  s.lanes_used = s.orgs_used = s.counted = 0;
+  s.last_limit = kNoLimit;  // a new table may understand the same limit otherwise
+  if (++s.round <= kRoundMax) return;
+  std::fill(std::begin(s.places), std::end(s.places), 0);
+  std::fill(std::begin(s.org_places), std::end(s.org_places), 0);
+  s.round = 1;
 }
 
 bool costs_quota(const Table& t, const Meta& m) noexcept {
   return !m.is_retry && m.org < t.org_limits.size();
 }
 
-// Which lane each packet is in, and how many packets each lane has.
+// Which packets cost quota, which lane each is in, and how many packets each lane has. First all
+// cache lines are asked for, then they are looked at.
 void gather(const Table& t, Windows& w, Scratch& s, const Burst& burst,
             const Selection& live) noexcept {
-  for (const uint8_t i : live)
-    if (costs_quota(t, burst.meta[i])) __builtin_prefetch(&t.intent_limits[burst.meta[i].org]);
-  s.lanes_used = s.orgs_used = 0;
-  s.last_limit_valid = false;
-  Key previous = ~Key{0};
-  uint8_t lane = 0;
+  start_round(s);
+  uint16_t counted = 0;
   for (const uint8_t i : live) {
     const Meta& m = burst.meta[i];
+    s.position[counted] = i;
     if (!costs_quota(t, m)) continue;
+    ++counted;
+    __builtin_prefetch(&t.intent_limits[m.org]);
+    __builtin_prefetch(&t.org_limits[m.org]);
+  }
+  s.counted = counted;
+  Key previous = ~Key{0};
+  uint8_t lane = 0;
+  for (uint16_t k = 0; k < counted; ++k) {
+    const uint8_t i = s.position[k];
+    const Meta& m = burst.meta[i];
     const Key key = intent_key(m.org, m.intent_index);
-    if (key != previous) lane = lane_of(t, w, s, m.org, m.intent_index);
+    if (key != previous) lane = lane_of(t, w, s, key, m.org, m.intent_index);
     previous = key;
     s.lane_of[i] = lane;
     ++s.lanes[lane].own.want;
   }
-  for (uint32_t l = 0; l < s.lanes_used; ++l) s.places[s.lanes[l].own.place] = 0;
-  for (uint32_t o = 0; o < s.orgs_used; ++o) s.org_places[s.orgs[o].place] = 0;
 }
 
 void reserve_group(Windows& w, Group& g, Step step) noexcept {
-  if (g.counted)
+  if (g.counted())
     g.got = w.reserve(g.key, step, g.want, g.bounds.admit_max);
   else
     g.got = {step, 0, g.want};
-}
-
-bool all_allowed(const Group& g) noexcept {
-  return g.got.granted == g.want && g.got.used + g.want <= g.bounds.allow_max;
-}
-
-// The intents first: an organisation is asked for no more than its intents have room for.
-// True when every packet is in the allow tier and waits for nobody.
-bool reserve(Windows& w, Scratch& s, Step step, Tsc released_until) noexcept {
-  bool plain = w.latest_due() <= released_until;
-  const bool look_at_dues = !plain;
-  for (uint32_t l = 0; l < s.lanes_used; ++l) {
-    Lane& lane = s.lanes[l];
-    Group& org = s.orgs[lane.org];
-    if (lane.zero) lane.own.want = 0;
-    reserve_group(w, lane.own, step);
-    lane.last_due = 0;
-    if (look_at_dues && (lane.own.counted || org.counted))
-      lane.last_due = w.last_due(lane.own.counted ? lane.own.key : org.key);
-    org.want += lane.own.got.granted;
-    plain = plain && !lane.zero && all_allowed(lane.own);
-  }
-  for (uint32_t o = 0; o < s.orgs_used; ++o) {
-    reserve_group(w, s.orgs[o], step);
-    plain = plain && all_allowed(s.orgs[o]);
-  }
-  return plain;
 }
 
 uint32_t remaining_after(const Group& g, uint32_t count) noexcept {
@@ -129,18 +118,49 @@ uint32_t remaining_after(const Group& g, uint32_t count) noexcept {
   return g.bounds.admit_max > count ? g.bounds.admit_max - count : 0;
 }
 
-// The common burst: all that was reserved is used, and all packets go on. They are told what is
-// left after all of them.
-void admit_all(Scratch& s, Burst& burst, const Table& t, const Selection& live) noexcept {
+// Reserves; true when all of it is in the allow tier. `left`: after it.
+bool reserve_allowed(Windows& w, Group& g, Step step) noexcept {
+  reserve_group(w, g, step);
+  const uint32_t count = g.got.used + g.want;
+  g.left = g.bounds.limit == kUnlimited ? kNoRemaining : g.bounds.admit_max - count;
+  return g.got.granted == g.want && count <= g.bounds.allow_max;
+}
+
+// The intents first: an organisation is asked for no more than its intents have room for.
+// True when every packet is in the allow tier and waits for nobody.
+bool reserve(Windows& w, Scratch& s, Step step, Tsc released_until) noexcept {
+  bool plain = true;
+  const bool look_at_dues = w.latest_due() > released_until;
   for (uint32_t l = 0; l < s.lanes_used; ++l) {
     Lane& lane = s.lanes[l];
-    const Group& org = s.orgs[lane.org];
-    lane.remaining = std::min(remaining_after(lane.own, lane.own.got.used + lane.own.want),
-                              remaining_after(org, org.got.used + org.want));
+    Group& org = s.orgs[lane.org];
+    if (lane.own.bounds.admit_max == 0 || org.bounds.admit_max == 0) [[unlikely]]
+      lane.own.want = 0, plain = false;
+    plain &= reserve_allowed(w, lane.own, step);
+    org.want += lane.own.got.granted;
   }
-  for (const uint8_t i : live)
-    if (costs_quota(t, burst.meta[i]))
-      burst.meta[i].quota_remaining = s.lanes[s.lane_of[i]].remaining;
+  for (uint32_t o = 0; o < s.orgs_used; ++o) plain &= reserve_allowed(w, s.orgs[o], step);
+  if (plain && !look_at_dues) return true;
+  for (uint32_t l = 0; l < s.lanes_used; ++l) {
+    Lane& lane = s.lanes[l];
+    Group& org = s.orgs[lane.org];
+    lane.zero = lane.own.bounds.admit_max == 0 || org.bounds.admit_max == 0;
+    lane.due_raised = false;
+    lane.last_due = 0;
+    if (look_at_dues && (lane.own.counted() || org.counted()))
+      lane.last_due = w.last_due(lane.own.counted() ? lane.own.key : org.key);
+  }
+  return false;
+}
+
+// The common burst: all that was reserved is used, and all packets go on. They are told what is
+// left after all of them.
+void admit_all(Scratch& s, Burst& burst) noexcept {
+  for (uint16_t k = 0; k < s.counted; ++k) {
+    const uint8_t i = s.position[k];
+    const Lane& lane = s.lanes[s.lane_of[i]];
+    burst.meta[i].quota_remaining = std::min(lane.own.left, s.orgs[lane.org].left);
+  }
 }
 
 void start_packets(Group& g) noexcept {
@@ -149,7 +169,7 @@ void start_packets(Group& g) noexcept {
 }
 
 void settle_group(Windows& w, const Group& g, Step step) noexcept {
-  if (!g.counted) return;
+  if (!g.counted()) return;
   if (g.got.granted > g.spent) w.give_back(g.key, g.got.step, g.got.granted - g.spent);
   if (g.rejected != 0) w.note_rejected(g.key, step, g.rejected);
 }
@@ -159,7 +179,7 @@ void settle(Windows& w, const Scratch& s, Step step) noexcept {
     const Lane& lane = s.lanes[l];
     settle_group(w, lane.own, step);
     if (lane.due_raised)
-      w.raise_last_due(lane.own.counted ? lane.own.key : s.orgs[lane.org].key, lane.last_due);
+      w.raise_last_due(lane.own.counted() ? lane.own.key : s.orgs[lane.org].key, lane.last_due);
   }
   for (uint32_t o = 0; o < s.orgs_used; ++o) settle_group(w, s.orgs[o], step);
 }
@@ -208,7 +228,7 @@ class Decider {
   }
 
   static bool is_full(const Group& g) noexcept {
-    return g.counted && g.got.used + g.spent >= g.bounds.admit_max;
+    return g.counted() && g.got.used + g.spent >= g.bounds.admit_max;
   }
 
   // Ticks until a full key has room for one more.
@@ -278,8 +298,7 @@ void run(const Table& table, Windows& windows, State& state, Burst& burst, Selec
   const Step step = windows.step_at(time);
   Scratch& scratch = state.scratch;
   gather(table, windows, scratch, burst, live);
-  if (reserve(windows, scratch, step, state.released_until))
-    return admit_all(scratch, burst, table, live);
+  if (reserve(windows, scratch, step, state.released_until)) return admit_all(scratch, burst);
   for (uint32_t l = 0; l < scratch.lanes_used; ++l) start_packets(scratch.lanes[l].own);
   for (uint32_t o = 0; o < scratch.orgs_used; ++o) start_packets(scratch.orgs[o]);
   Decider decider(table, windows, state, burst, time, unix_us);

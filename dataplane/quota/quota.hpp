@@ -46,39 +46,45 @@ struct Delayed {
 // What run() keeps of one key between its passes.
 struct Group {
   Key key = 0;
-  bool counted = false;  // has a window
-  uint16_t place = 0;    // in the hash
+  Limit limit = kUncounted;
   uint32_t want = 0;
+  uint32_t left = 0;  // after the burst, when all of it is admitted
   Bounds bounds;
   Reservation got;
   // Only in bursts that need a look at each packet:
   uint32_t spent = 0;     // of what was granted
   uint32_t rejected = 0;  // by this key
   Step room = 0;          // when it has room again; 0: not looked up yet
+
+  bool counted() const noexcept { return limit != kUncounted; }  // has a window
 };
 
 // The packets of one (organisation, intent) in the burst.
 struct Lane {
-  Group own;          // limit of the intent
-  uint16_t org = 0;   // index into Scratch::orgs
+  Group own;         // limit of the intent
+  uint16_t org = 0;  // index into Scratch::orgs
+  // Only in bursts that need a look at each packet:
   bool zero = false;  // a limit of 0 applies
-  Tsc last_due = 0;
   bool due_raised = false;
-  uint32_t remaining = 0;  // after the burst, when all of it is admitted
+  Tsc last_due = 0;
 };
 
+inline constexpr uint32_t kPlaces = 8 * kBurstMax;
+inline constexpr uint32_t kRoundMax = (1u << 24) - 1;
+
 struct Scratch {
-  uint16_t lanes_used = 0, orgs_used = 0;
-  bool last_limit_valid = false;  // bounds of the limit that was looked at last
-  Limit last_limit = 0;
+  uint16_t lanes_used = 0, orgs_used = 0, counted = 0;
+  uint32_t round = 0;    // of the burst, 1..kRoundMax
+  Limit last_limit = 0;  // that was looked at last, and its bounds
   Bounds last_bounds;
   Lane lanes[kBurstMax];
   Group orgs[kBurstMax];
-  uint8_t lane_of[kBurstMax];  // by position in the burst
-  // Hash places: 1 + lane, 1 + index into orgs; 0: free, all of them between bursts. Sparse, so
-  // that most keys find theirs free, or their own, at once.
-  uint8_t places[8 * kBurstMax] = {};
-  uint8_t org_places[8 * kBurstMax] = {};
+  uint8_t position[kBurstMax];  // in the burst, of those that cost quota
+  uint8_t lane_of[kBurstMax];   // by position in the burst
+  // Hashes: the round in which a place was taken, and 8 bits: of which lane, of which org. Sparse,
+  // so that most keys find theirs free, or their own, at once.
+  uint32_t places[kPlaces] = {};
+  uint32_t org_places[kPlaces] = {};
 };
 
 // Per worker; allocated before the loop.

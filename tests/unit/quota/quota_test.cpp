@@ -359,6 +359,21 @@ TEST_F(QuotaStage, FloorOfNineTenthsAMinuteAtTwiceTheQuota) {
   EXPECT_EQ(admitted.size(), 3u * 540u);
 }
 
+TEST_F(QuotaStage, KeepsKeysApartWhenTheRoundsOfItsHashBeginAnew) {
+  limit_intent(1, 2, 100);
+  limit_intent(1, 3, 100);
+  state.scratch.round = kRoundMax - 2;
+  for (int bursts = 0; bursts < 5; ++bursts) {
+    start();
+    for (const IntentIndex intent : {2, 3, 2}) add(1, intent);
+    run();
+    EXPECT_EQ(live.count, 3);
+  }
+  EXPECT_EQ(state.scratch.round, 3u);
+  EXPECT_EQ(windows->used(intent_key(1, 2), windows->step_at(now)), 10u);
+  EXPECT_EQ(windows->used(intent_key(1, 3), windows->step_at(now)), 5u);
+}
+
 TEST_F(QuotaStage, TellsWhatIsLeftToThoseThatSomethingElseRefuses) {
   limit_org(0, 100);
   limit_intent(0, 1, 10);
