@@ -161,8 +161,8 @@ class Walk {
 
   Result<Json> run() {
     if (auto made = make_packet(); !made) return tl::unexpected(made.error());
-    const bool decided = parse() || authenticate() || deadline() || draining() || dedup() ||
-                         policy() || quota() || choose();
+    const bool decided = parse() || authenticate() || deadline() || draining() || admission() ||
+                         dedup() || policy() || quota() || choose();
     if (!decided) rewrite();
     out_["stages"] = std::move(stages_);
     return std::move(out_);
@@ -185,8 +185,7 @@ class Walk {
     std::memcpy(datagram.data(), &q_.header, sizeof(lcp::Header));
     std::copy(q_.payload.begin(), q_.payload.end(), datagram.begin() + sizeof(lcp::Header));
     auto* header = reinterpret_cast<lcp::Header*>(datagram.data());
-    if (q_.is_signed)
-      authenticate::sign(*c_.snapshot.authenticate, *authenticate_, &header, 1);
+    if (q_.is_signed) authenticate::sign(*c_.snapshot.authenticate, *authenticate_, &header, 1);
     uint16_t port = 0;
     if (const auto* own = parse::find_own(*c_.snapshot.parse, q_.service->address))
       port = static_cast<uint16_t>(std::countr_zero(static_cast<uint32_t>(own->ports | 0x10000u)));
@@ -202,8 +201,8 @@ class Walk {
     us.ip_version = q_.service->ip_version;
     const std::vector<uint8_t> frame = probe::frame_to(us, datagram);
     mbuf_.reset(rte_pktmbuf_alloc(c_.pool));
-    char* data = mbuf_ ? rte_pktmbuf_append(mbuf_.get(), static_cast<uint16_t>(frame.size()))
-                       : nullptr;
+    char* data =
+        mbuf_ ? rte_pktmbuf_append(mbuf_.get(), static_cast<uint16_t>(frame.size())) : nullptr;
     if (data == nullptr) return fail(ErrorCode::unavailable, "no packet buffer is free");
     std::memcpy(data, frame.data(), frame.size());
     mbuf_->port = port;
@@ -249,6 +248,15 @@ class Walk {
     return c_.draining && say("validate", Verdict::stopping, "the daemon is shutting down");
   }
 
+  bool admission() {
+    const admission::Table& table = c_.snapshot.admission;
+    if (!table.enabled) return say("admission", Verdict::none, "nothing is shed: it is off");
+    const uint64_t waiting = c_.load.in_flight + c_.load.rx_backlog + c_.load.delayed;
+    return say("admission", admission::room(table, c_.load) != 0 ? Verdict::none : Verdict::shed,
+               fmt::format("{}: {} of {} commands are in flight or wait",
+                           name_of(admission::level(table, c_.load)), waiting, table.hard_limit));
+  }
+
   bool dedup() {
     if (!q_.has_id) return say("dedup", Verdict::none, "no command_id given: taken for a new one");
     const ledger::Name name{meta().lcp->command_id,
@@ -269,8 +277,7 @@ class Walk {
   }
 
   bool policy() {
-    identity::run(c_.snapshot.policy->identity, *burst_, live_,
-                  static_cast<uint64_t>(c_.unix_us));
+    identity::run(c_.snapshot.policy->identity, *burst_, live_, static_cast<uint64_t>(c_.unix_us));
     const Meta& m = meta();
     const std::string who =
         fmt::format("clearance {}, MFA level {}, risk {:.2f}{}", m.clearance, m.mfa_level,
@@ -300,10 +307,9 @@ class Walk {
     const quota::KeyStatus s =
         quota::quota_status(c_.quotas, meta().org, meta().intent_index, c_.now).rules;
     if (s.limit < 0) return say("quota", Verdict::none, "no limit");
-    const std::string why =
-        fmt::format("{} of {} a minute used ({:.1f} %), tier {}{}", s.used, s.limit,
-                    s.utilization_percent, name_of(s.tier),
-                    s.throttle_ms != 0 ? fmt::format(", {} ms", s.throttle_ms) : "");
+    const std::string why = fmt::format(
+        "{} of {} a minute used ({:.1f} %), tier {}{}", s.used, s.limit, s.utilization_percent,
+        name_of(s.tier), s.throttle_ms != 0 ? fmt::format(", {} ms", s.throttle_ms) : "");
     return say("quota",
                s.tier != quota::Tier::reject ? Verdict::none
                : s.limit == 0                ? Verdict::quota_zero

@@ -15,6 +15,7 @@
 #include "control/health/engine.hpp"
 #include "control/quota/quotas.hpp"
 #include "control/rpc/command.hpp"
+#include "dataplane/admission/admission.hpp"
 #include "dataplane/core/snapshot.hpp"
 #include "dataplane/ledger/ledger.hpp"
 
@@ -26,10 +27,11 @@ struct ExplainContext {
   const ledger::Ledger& ledger;
   const quota::Quotas& quotas;
   const health::HealthEngine& health;
-  rte_mempool* pool;     // one mbuf is borrowed
-  int64_t unix_us;       // now
+  rte_mempool* pool;  // one mbuf is borrowed
+  int64_t unix_us;    // now
   Tsc now;
   bool draining = false;
+  admission::Load load;                                         // of all workers
   std::function<Result<rpc::Json>(const rpc::Json&)> evaluate;  // policy.evaluate
 };
 

@@ -120,6 +120,7 @@ Result<rpc::Json> Daemon::explain(const rpc::Json& params) {
                           .unix_us = clock_.unix_us(),
                           .now = rte_rdtsc(),
                           .draining = draining_since_.has_value(),
+                          .load = load_,
                           .evaluate = evaluate->handler},
                          params);
 }

@@ -6,8 +6,8 @@ import subprocess
 from harness import check, equal, main
 from lab import Lab, LabError, basic_config
 
-STAGES = ["parse", "authenticate", "validate", "dedup", "identify", "policy", "quota", "choose",
-          "rewrite"]
+STAGES = ["parse", "authenticate", "validate", "admission", "dedup", "identify", "policy", "quota",
+          "choose", "rewrite"]
 
 
 def start(lab):
@@ -40,7 +40,7 @@ def test_explain_agrees_with_what_happens():
         equal(passed["verdict"], "forwarded", "verdict")
         equal([s["stage"] for s in passed["stages"]], STAGES, "stages")
         equal(len(passed["nodes"]), 3, "nodes")
-        check("100" not in passed["stages"][7]["why"], "three nodes share: " + str(passed["stages"]))
+        check("100" not in passed["stages"][8]["why"], "three nodes share: " + str(passed["stages"]))
         denied = explain(lab, operator=2, intent="firmware-patch")
         equal(denied["verdict"], "policy_denied", "an observer's firmware patch")
         equal(denied["stages"][-1]["stage"], "policy", "the last stage is the one that decided")
@@ -54,7 +54,7 @@ def test_explain_agrees_with_what_happens():
         equal(send(lab, "--operator", 2, "--intent", 5)["by_status"].get("denied"), 1, "denied")
 
         lab.rpc("node.drain", {"node": "n1"})
-        lab.wait_for("n1 to drain", lambda: "n1 " not in str(explain(lab)["stages"][7]["why"]))
+        lab.wait_for("n1 to drain", lambda: "n1 " not in str(explain(lab)["stages"][8]["why"]))
         for node in ("n2", "n3"):
             lab.rpc("node.drain", {"node": node})
         equal(explain(lab)["verdict"], "unroutable", "with all nodes drained")
