@@ -5,9 +5,9 @@ admitted in any 60 s, where the tiers began, and how late delayed commands left.
 
     perf/quota_real_time.py [--seconds 180] [--limit 6000] [--busy-poll] [--json FILE]
 
-Lateness is from the end of the delay that the client was told of to the node's receipt: it has the
-way through two veth pairs and two Python programs in it, and on a machine with few cores their
-turn to run. --busy-poll keeps the worker from sleeping between polls.
+Lateness is from the end of the delay that the client was told of to the kernel's receipt for the
+node: it has the way through three veth pairs in it and, where other programs want the cores, the
+worker's turn to run. --busy-poll keeps the worker from sleeping between polls.
 """
 
 import argparse

@@ -7,6 +7,7 @@
 #include <spdlog/spdlog.h>
 #include <systemd/sd-daemon.h>
 
+#include "control/daemon/tsc_rate.hpp"
 #include "control/health/commands.hpp"
 #include "control/metrics/commands.hpp"
 #include "control/metrics/render.hpp"
@@ -64,7 +65,7 @@ Result<std::unique_ptr<Daemon>> Daemon::create(config::Config config, const std:
 
 // Ports, shared structures, workers and the first snapshot. No worker runs yet.
 Result<void> Daemon::open_dataplane() {
-  tsc_hz_ = rte_get_tsc_hz();
+  tsc_hz_ = measure_tsc_hz();
   started_ = clock_.mono_ns();
   wall_.set(rte_rdtsc(), static_cast<uint64_t>(clock_.unix_us()), tsc_hz_);
   if (auto synced = slots_.sync(config_); !synced) return synced;

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A client and a node that write down when each command left and arrived, for tests that ask how
 long the data plane kept it. They run in a lab's namespaces; CLOCK_MONOTONIC is the same in all.
+Arrivals at the node are the kernel's time stamps: the node's own turn to run is not in them.
 
     lcp_ends.py client OUT TARGET ORG KEY RATE COUNT [INTENT]
     lcp_ends.py node OUT ADDRESS
@@ -22,6 +23,7 @@ HEADER = struct.Struct(">HBBBBBBII16s16sQIHH16s")
 BODY = struct.Struct(">BBHIII")
 REPLY, PROBE, PROBE_REPLY = 2, 5, 6
 TAGGED, WANTS_REPLY = 1, 2
+SO_TIMESTAMPNS = 35
 STATUS = ["ok", "failed", "busy", "denied", "throttled", "held", "expired", "duplicate", "invalid",
           "unroutable", "unauthenticated", "delayed"]
 
@@ -37,7 +39,7 @@ def cmac(key, message):
 def command(n, run, org, key, intent):
     fields = [0x4C46, 1, 1, TAGGED | WANTS_REPLY, intent, 1, 0, org, 1,
               struct.pack(">QQ", run, n), bytes(16),
-              int((time.time() + 60) * 1e6), 1, 0, 1, bytes(16)]
+              int((time.time() + 3600) * 1e6), 1, 0, 1, bytes(16)]
     fields[-1] = cmac(key, HEADER.pack(*fields)[:64])
     return HEADER.pack(*fields)
 
@@ -68,9 +70,19 @@ def client(out, target, org, key, rate, count, intent=1):
     write(out, events)
 
 
+def received_at(extra):
+    to_monotonic = time.monotonic() - time.time()
+    for level, kind, value in extra:
+        if (level, kind) == (socket.SOL_SOCKET, SO_TIMESTAMPNS):
+            seconds, ns = struct.unpack("=qq", value)
+            return seconds + ns / 1e9 + to_monotonic
+    return time.monotonic()
+
+
 def node(out, address):
     s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
+    s.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
     s.bind((address, 7171))
     open(out + ".listens", "w").close()
     events = []
@@ -81,8 +93,8 @@ def node(out, address):
 
     signal.signal(signal.SIGTERM, stop)
     while True:
-        data, sender = s.recvfrom(2048)
-        now = time.monotonic()
+        data, extra, _, sender = s.recvmsg(2048, 64)
+        now = received_at(extra)
         fields = list(HEADER.unpack_from(data))
         if fields[2] == PROBE:
             fields[2] = PROBE_REPLY
