@@ -18,7 +18,7 @@ namespace lf::daemon {
 namespace {
 
 metrics::Group ledger_group(const ledger::Ledger& ledger, WorkerSet& workers, uint64_t bytes,
-                            const ledger::Swept& walk, uint64_t expired) {
+                            const ledger::Swept& walk, uint64_t expired, uint64_t tsc_hz) {
   uint64_t entries = 0, evicted = 0, share = 0, full = 0, contended = 0, unrecorded = 0, fresh = 0;
   uint64_t watched = 0, evicted_epochs = 0;
   for (uint32_t w = 0; w < workers.count(); ++w) {
@@ -49,7 +49,7 @@ metrics::Group ledger_group(const ledger::Ledger& ledger, WorkerSet& workers, ui
                             ? ledger::kWindowEpochs
                             : static_cast<double>(evicted_epochs) / static_cast<double>(evicted);
   gauge("window_s_real", "mean age of entries that went early; else the configured window",
-        epochs * static_cast<double>(ledger.epoch_tsc()) / static_cast<double>(rte_get_tsc_hz()));
+        epochs * static_cast<double>(ledger.epoch_tsc()) / static_cast<double>(tsc_hz));
   gauge("bytes", "memory", static_cast<double>(bytes));
   gauge("in_flight", "commands in flight at the last walk", static_cast<double>(walk.in_flight));
   gauge("answered", "answered commands remembered at the last walk",
@@ -100,8 +100,8 @@ metrics::StatsView Daemon::view() {
                 .applied_us_p99 = times.applied_us_p99,
                 .grace_us_p50 = times.grace_us_p50,
                 .retired = publisher_->retired()};
-  v.groups.push_back(
-      ledger_group(ledger_->ledger(), *workers_, ledger_->bytes(), last_walk_, ledger_expired_));
+  v.groups.push_back(ledger_group(ledger_->ledger(), *workers_, ledger_->bytes(), last_walk_,
+                                  ledger_expired_, tsc_hz_));
   v.groups.push_back(admission_group(publisher_->current().admission, load_));
   quota_wiring_->add_to(v);
   v.nodes = node_rows(*health_);
