@@ -211,6 +211,25 @@ def test_admission_control_sheds_new_commands_at_its_limit():
         conserved(lab)
 
 
+def test_what_is_in_flight_comes_back_to_nothing():
+    with Lab("lfqh", queues=2) as lab:
+        config = basic_config(workers=2)
+        config["services"][0]["timeout"] = "300ms"
+        started(lab, config)
+        for n in range(1, 4):
+            lab.node_command(n, "set silent 20")
+            lab.node_command(n, "set service_ms 20")
+        sender = lab.start_send("--seconds", 5, "--rate", 1000, "--sockets", 8, "--duplicates", 20,
+                                "--retries", 2, "--timeout-ms", 200)
+        admission = lambda: lab.rpc("stats")["admission"]  # noqa: E731
+        lab.wait_for("commands in flight", lambda: admission()["in_flight"] > 10)
+        sender.wait(60)
+        check(lab.report("send")["retries"] > 100, "there were retries")
+        lab.wait_for("nothing is in flight", lambda: admission()["in_flight"] == 0)
+        equal(sum(n["inflight"] for n in lab.rpc("nodes.list")), 0, "by the nodes' own counts")
+        conserved(lab)
+
+
 # -- notifications
 
 class Sinks:
