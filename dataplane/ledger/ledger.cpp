@@ -303,6 +303,21 @@ bool Ledger::is_owed(Ref ref, uint32_t stamp) const noexcept {
   return owed && is_about(word, ref) && flight(ref).stamp() == stamp;
 }
 
+// Between the look at the word and the swap the flight can be another one only if the word's turn
+// has changed, and then the swap fails.
+Withdrawn Ledger::withdraw(Ref ref, uint32_t stamp) noexcept {
+  Slot& s = slot(ref);
+  for (uint32_t looks = 0; looks < kLooksMax; ++looks) {
+    const Word word = s.load();
+    const State state = word.state();
+    if (!is_about(word, ref) || (state != State::in_flight && state != State::timed_out)) break;
+    if (flight(ref).stamp() != stamp) break;
+    const NodeSlot node = state == State::in_flight ? flight(ref).node() : kNoNode;
+    if (s.replace(word, word.with_state(State::accepted))) return {true, node};
+  }
+  return {};
+}
+
 bool Ledger::mark_timed_out(Ref ref, uint32_t stamp) noexcept {
   return end_flight(ref, stamp, State::timed_out);
 }

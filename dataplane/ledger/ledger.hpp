@@ -121,6 +121,11 @@ struct Sent {
   NodeSlot left = kNoNode;  // where it was in flight until now
 };
 
+struct Withdrawn {
+  bool owned = false;
+  NodeSlot left = kNoNode;  // where it was in flight until now; none when it had timed out
+};
+
 // What a walk over a part of the table saw.
 struct Swept {
   uint64_t slots = 0, unsent = 0, in_flight = 0, timed_out = 0, answered = 0;
@@ -168,6 +173,10 @@ class Ledger {
   // The same for a command whose transmission `stamp` was recorded but never left: a fresh one is
   // given back, one sent before counts as timed out.
   bool take_back(Ref ref, uint32_t stamp, bool again, Counts& counts) noexcept;
+  // Takes the transmission `stamp` of a command away from its node, exactly once over all workers,
+  // while it still waits for its reply: the caller owns the command as if it was admitted as fresh.
+  // record_sent() or release() end it; a reply that comes meanwhile is unknown.
+  Withdrawn withdraw(Ref ref, uint32_t stamp) noexcept;
   // A command admitted as fresh that is kept for a while: no retry of it passes, and it does not
   // hold its slot against newer ones. record_sent() or release() end it.
   void park(Ref ref) noexcept;

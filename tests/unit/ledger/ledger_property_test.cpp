@@ -193,6 +193,19 @@ struct Trial {
     if (want) e->state = State::timed_out;
   }
 
+  void withdraw(const Key& key, bool right_stamp) {
+    if (refs.count(key) == 0) return;
+    Entry* e = behind(key);
+    const uint32_t stamp = e == nullptr ? 0 : e->sent + (right_stamp ? 0 : 1);
+    const bool waits =
+        e != nullptr && (e->state == State::in_flight || e->state == State::timed_out);
+    const Withdrawn got = ledger->withdraw(refs[key], stamp);
+    RC_ASSERT(got.owned == (waits && right_stamp));
+    const bool left = got.owned && e->state == State::in_flight;
+    RC_ASSERT(got.left == (left ? e->node : kNoNode));
+    if (got.owned) e->state = State::accepted;
+  }
+
   void pass_time(Tsc ticks) {
     now += ticks;
     if (ticks > kWindow / 4) {
@@ -204,7 +217,7 @@ struct Trial {
 
   void step() {
     const Key key = *rc::gen::elementOf(keys);
-    switch (*rc::gen::inRange(0, 16)) {
+    switch (*rc::gen::inRange(0, 17)) {
       case 0:
         return give_back(key);
       case 1:
@@ -227,6 +240,8 @@ struct Trial {
                                           {1, rc::gen::inRange<Tsc>(0, 150 * kEpoch)}}));
       case 10:
         return give_back_retry(key, *rc::gen::inRange<uint8_t>(0, 4));
+      case 11:
+        return withdraw(key, *rc::gen::weightedElement<bool>({{3, true}, {1, false}}));
       default:
         return admit(key, *rc::gen::inRange<uint8_t>(0, 4));
     }

@@ -168,6 +168,55 @@ TEST(Ledger, KnowsWhichTransmissionIsOwed) {
   EXPECT_FALSE(l->is_owed(a.ref, stamp));
 }
 
+TEST(Ledger, WithdrawsATransmissionOnceAndItsOwnerSendsItElsewhere) {
+  TestLedger l;
+  const Admission a = l.admit(1, 7, 0, kNow);
+  const uint32_t stamp = stamp_of(flight_to(4, kNow).sent);
+  EXPECT_FALSE(l->withdraw(a.ref, stamp).owned) << "not sent yet";
+  l->record_sent(a.ref, flight_to(4, kNow), false, kNow, l.counts);
+  EXPECT_FALSE(l->withdraw(a.ref, stamp + 1).owned) << "another transmission's";
+  EXPECT_FALSE(l->withdraw(a.ref ^ uint64_t{1} << 40, stamp).owned) << "a command that has gone";
+  const Found before = l.find(1, 7, kNow);
+
+  const Withdrawn w = l->withdraw(a.ref, stamp);
+  EXPECT_TRUE(w.owned);
+  EXPECT_EQ(w.left, 4);
+  EXPECT_FALSE(l->withdraw(a.ref, stamp).owned);
+  EXPECT_EQ(l->settle(before, lcp::Status::ok, kNow), Settled::changed) << "its node's late reply";
+  EXPECT_FALSE(l.find(1, 7, kNow).has_flight());
+  EXPECT_FALSE(l->mark_timed_out(a.ref, stamp));
+  EXPECT_EQ(l.admit(1, 7, 0, kNow).result, Lookup::duplicate_in_flight);
+  EXPECT_EQ(l.admit(1, 7, 1, kNow).result, Lookup::unsent);
+
+  const Sent sent = l->record_sent(a.ref, flight_to(5, kNow + 4096), false, kNow, l.counts);
+  EXPECT_TRUE(sent.recorded);
+  EXPECT_EQ(sent.left, kNoNode) << "it had left before";
+  EXPECT_EQ(l.find(1, 7, kNow).flight.node, 5);
+  EXPECT_FALSE(l->withdraw(a.ref, stamp).owned);
+}
+
+TEST(Ledger, WithdrawsWhatTimedOutAndGivesItsIdBack) {
+  TestLedger l;
+  const Admission a = l.admit(1, 7, 0, kNow);
+  const uint32_t stamp = stamp_of(flight_to(4, kNow).sent);
+  l->record_sent(a.ref, flight_to(4, kNow), false, kNow, l.counts);
+  l->mark_timed_out(a.ref, stamp);
+  const Withdrawn w = l->withdraw(a.ref, stamp);
+  EXPECT_TRUE(w.owned);
+  EXPECT_EQ(w.left, kNoNode) << "counted as a time-out already";
+  l->release(a.ref, l.counts);
+  EXPECT_EQ(l.admit(1, 7, 0, kNow).result, Lookup::fresh);
+}
+
+TEST(Ledger, WithdrawsNothingThatIsAnswered) {
+  TestLedger l;
+  const Admission a = l.admit(1, 7, 0, kNow);
+  l->record_sent(a.ref, flight_to(4, kNow), false, kNow, l.counts);
+  l->settle(l.find(1, 7, kNow), lcp::Status::ok, kNow);
+  EXPECT_FALSE(l->withdraw(a.ref, stamp_of(flight_to(4, kNow).sent)).owned);
+  EXPECT_EQ(l.find(1, 7, kNow).state(), State::answered);
+}
+
 TEST(Ledger, TakesBackWhatNeverLeft) {
   TestLedger l;
   const Admission a = l.admit(1, 7, 0, kNow);

@@ -79,6 +79,49 @@ TEST(LedgerThreads, OneOfManyIsFreshAndOneSettles) {
   }
 }
 
+// One thread answers, the others withdraw: each transmission ends once, in one way.
+TEST(LedgerThreads, ATransmissionIsWithdrawnOrAnsweredAndNeverBoth) {
+  constexpr uint64_t kRounds = 2000;
+  TestLedger ledger(small(6400));
+  std::barrier step(kThreads);
+  std::atomic<Ref> ref{0};
+  std::atomic<int> ends{0}, withdrawn{0}, answered{0};
+  Counts counts[kThreads];
+  std::vector<std::thread> threads;
+  for (int t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&, t] {
+      for (uint64_t id = 1; id <= kRounds; ++id) {
+        const Hash hash = ledger.hash(1, id);
+        const Flight f = flight_to(3, kNow);
+        if (t == 0) {
+          const Command c{hash, 1, 0};
+          Admission a;
+          ledger->admit(&c, 1, kNow, counts[0], &a);
+          ledger->record_sent(a.ref, f, false, kNow, counts[0]);
+          ref = a.ref;
+          ends = 0;
+        }
+        step.arrive_and_wait();
+        if (t == 0) {
+          Found found;
+          ledger->find(&hash, 1, kNow, &found);
+          const bool mine = ledger->settle(found, lcp::Status::ok, kNow) != Settled::changed;
+          ends += mine;
+          answered += mine;
+        } else {
+          const bool mine = ledger->withdraw(ref, stamp_of(f.sent)).owned;
+          ends += mine;
+          withdrawn += mine;
+        }
+        step.arrive_and_wait();
+        if (t == 0) EXPECT_EQ(ends, 1) << id;
+      }
+    });
+  }
+  for (auto& t : threads) t.join();
+  EXPECT_EQ(static_cast<uint64_t>(withdrawn + answered), kRounds);
+}
+
 // Entries come and go under everybody's hands: what is given back may be entered again, but never
 // by two at once.
 TEST(LedgerThreads, AnIdThatIsGivenBackHasOneOwnerAtATime) {
