@@ -58,14 +58,16 @@ void set_udp_ends(rte_udp_hdr& udp, uint64_t before, uint64_t after, const Ends&
   udp.dgram_cksum = checksum == 0 ? 0xffff : checksum;
 }
 
+// kHops is added to the TTL: -1 on the way, +1 to take that back.
+template <int kHops>
 void set_ipv4_ends(uint8_t* l3, rte_udp_hdr& udp, const Ends& ends) noexcept {
   auto& ip = *reinterpret_cast<rte_ipv4_hdr*>(l3);
   const uint64_t before = uint64_t{ip.src_addr} + ip.dst_addr;
   ip.src_addr = net::to_ipv4(ends.source);
   ip.dst_addr = net::to_ipv4(ends.destination);
   const uint64_t after = uint64_t{ip.src_addr} + ip.dst_addr;
-  ip.time_to_live = static_cast<uint8_t>(ip.time_to_live - 1);  // first byte of its word
-  ip.hdr_checksum = net::updated(ip.hdr_checksum, before + 1, after);
+  ip.time_to_live = static_cast<uint8_t>(ip.time_to_live + kHops);  // first byte of its word
+  ip.hdr_checksum = net::updated(ip.hdr_checksum, before + (kHops < 0), after + (kHops > 0));
   set_udp_ends(udp, before, after, ends);
 }
 
@@ -73,26 +75,43 @@ uint64_t address_sum(const IpAddress& a) noexcept {
   return net::half_sum(a.hi) + net::half_sum(a.lo);
 }
 
+template <int kHops>
 void set_ipv6_ends(uint8_t* l3, rte_udp_hdr& udp, const Ends& ends) noexcept {
   auto& ip = *reinterpret_cast<rte_ipv6_hdr*>(l3);
   const uint64_t before =
       address_sum(net::from_ipv6(ip.src_addr)) + address_sum(net::from_ipv6(ip.dst_addr));
   net::to_ipv6(ends.source, ip.src_addr);
   net::to_ipv6(ends.destination, ip.dst_addr);
-  ip.hop_limits = static_cast<uint8_t>(ip.hop_limits - 1);
+  ip.hop_limits = static_cast<uint8_t>(ip.hop_limits + kHops);
   set_udp_ends(udp, before, address_sum(ends.source) + address_sum(ends.destination), ends);
 }
 
-void set_ends(const net::Port& out, rte_mbuf* m, const Meta& meta, const Ends& ends) noexcept {
+template <int kHops>
+void set_ends_only(rte_mbuf* m, const Meta& meta, const Ends& ends) noexcept {
   uint8_t* l3 = rte_pktmbuf_mtod(m, uint8_t*) + meta.l3_offset;
   auto& udp = *reinterpret_cast<rte_udp_hdr*>(l3 + meta.l4_offset - meta.l3_offset);
   if (meta.ip_version == 4) {
-    set_ipv4_ends(l3, udp, ends);
+    set_ipv4_ends<kHops>(l3, udp, ends);
   } else {
-    set_ipv6_ends(l3, udp, ends);
+    set_ipv6_ends<kHops>(l3, udp, ends);
   }
+}
+
+void set_ends(const net::Port& out, rte_mbuf* m, const Meta& meta, const Ends& ends) noexcept {
+  set_ends_only<-1>(m, meta, ends);
   if (checksum_is_partial(m)) [[unlikely]]
     complete_checksum(out, m, meta);
+}
+
+// What complete_checksum() left to the port is left to whoever sends the packet next.
+void take_back_offload(rte_mbuf* m, const Meta& meta) noexcept {
+  m->ol_flags &= ~(RTE_MBUF_F_TX_L4_MASK | RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_TX_IPV4 |
+                   RTE_MBUF_F_TX_IPV6);
+  m->ol_flags |= RTE_MBUF_F_RX_L4_CKSUM_NONE;
+  if (meta.ip_version != 4) return;
+  auto* ip = rte_pktmbuf_mtod_offset(m, rte_ipv4_hdr*, meta.l3_offset);
+  ip->hdr_checksum = 0;
+  ip->hdr_checksum = net::checksum_of(net::ipv4_header_sum(ip));
 }
 
 bool fits(const rte_mbuf* m, const Meta& meta, uint16_t mtu) noexcept {
@@ -147,6 +166,17 @@ void to_clients(const net::Ports& ports, const Client* clients, Burst& burst, Se
     set_ends(out, m, meta, {client.local, client.address, client.local_port, client.port});
   }
   if (some_too_big) part(burst, live, too_big);
+}
+
+void to_received(const net::Ports& ports, const Client& client, rte_mbuf* m, Meta& meta) noexcept {
+  if ((m->ol_flags & RTE_MBUF_F_TX_L4_MASK) != 0) [[unlikely]]
+    take_back_offload(m, meta);
+  if (client.ip_version == 0) {  // submitted by control: only the hop is taken back
+    const Client now = client_of(m, meta);
+    return set_ends_only<+1>(m, meta, {now.address, now.local, now.port, now.local_port});
+  }
+  net::set_link(m, meta, ports[client.out_port].mac, client.mac, client.vlan_tci);
+  set_ends_only<+1>(m, meta, {client.address, client.local, client.port, client.local_port});
 }
 
 }  // namespace lf::rewrite

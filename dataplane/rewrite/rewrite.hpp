@@ -17,6 +17,10 @@ namespace lf::rewrite {
 void to_nodes(const forward::Table& table, const net::Ports& ports, Burst& burst, Selection& live,
               Selection& too_big) noexcept;
 
+// Takes to_nodes() back for a command in proxy mode that was kept: the packet is as it came from
+// `client`, so it can be sent to another node or answered.
+void to_received(const net::Ports& ports, const Client& client, rte_mbuf* m, Meta& meta) noexcept;
+
 // Replies to clients[position in the burst], each with ip_version != 0; sets out_port.
 void to_clients(const net::Ports& ports, const Client* clients, Burst& burst, Selection& live,
                 Selection& too_big) noexcept;

@@ -207,6 +207,37 @@ TEST(Rewrite, PartialChecksumIsLeftToAPortThatCan) {
   EXPECT_EQ(sum, static_cast<uint16_t>(build(want)[40] << 8 | build(want)[41]));
 }
 
+TEST(Rewrite, KeptCommandIsAsItCameIn) {
+  for (const uint16_t in_vlan : {0, 5})
+    for (const uint16_t out_vlan : {0, 9})
+      for (const bool v6 : {false, true})
+        for (const bool by_port : {false, true}) {
+          Fixture f;
+          f.table.nodes[0].vlan_tci = f.table.nodes[1].vlan_tci = out_vlan;
+          f.parse_table.ports[0].rx_udp_checksum = f.parse_table.ports[0].tx_checksum = by_port;
+          Packet in{.ttl = 2, .lcp = {.payload = Bytes(33, 0x11)}};
+          if (v6) in.src = kClient6, in.dst = kOwn6;
+          if (in_vlan) in.vlan = in_vlan;
+          // What the port completes it completes for the second node too.
+          rte_mbuf* m = f.add(in);
+          if (by_port) m->ol_flags = RTE_MBUF_F_RX_L4_CKSUM_NONE;
+          f.parse();
+          Meta& meta = f.b.burst->meta[0];
+          const Client client = client_of(m, meta);
+          meta.node = v6 ? 1 : 0;
+          rewrite::to_nodes(f.table, f.parse_table.ports, *f.b.burst, f.sorted.commands, f.too_big);
+          const Bytes first = f.b.frame(0);
+          const uint64_t first_flags = m->ol_flags;
+          to_received(f.parse_table.ports, client, m, meta);
+          if (!by_port) EXPECT_FRAME(f.b.frame(0), build(in));
+          EXPECT_EQ(m->ol_flags & RTE_MBUF_F_TX_L4_MASK, 0u);
+          EXPECT_EQ(meta.vlan_tci, in_vlan);
+          rewrite::to_nodes(f.table, f.parse_table.ports, *f.b.burst, f.sorted.commands, f.too_big);
+          EXPECT_FRAME(f.b.frame(0), first);
+          EXPECT_EQ(m->ol_flags, first_flags);
+        }
+}
+
 TEST(Rewrite, ReplyGoesBackTheWayItsCommandCame) {
   for (const bool v6 : {false, true})
     for (const uint16_t vlan : {0, 5}) {
