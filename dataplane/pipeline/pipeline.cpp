@@ -38,7 +38,8 @@ State::State(const Pipeline::Setup& s)
       match(s.node_stats, s.stats,
             static_cast<uint32_t>(std::min<uint64_t>(s.shared->ledger->capacity(), kWatchedMax)),
             s.shared->tsc_hz),
-      too_big(s.shared->tsc_hz) {
+      too_big(s.shared->tsc_hz),
+      kept(s.shared->orders != nullptr ? s.replay_packets : 0) {
   policy.worker = s.worker;
   audit.ring = s.audit;
   audit.worker = s.worker;
@@ -152,7 +153,9 @@ void Pipeline::forward(const Snapshot& snapshot, Burst& burst, Selection& live, 
   s.now = now;
   Shared& shared = *setup_.shared;
   choose::run(*snapshot.forward, *shared.live, s.choose, burst, live, now);
+  bool replayable = false;
   for (const uint8_t i : live) {
+    replayable |= burst.meta[i].replayable;
     s.clients[i] = burst.meta[i].origin == Origin::intake
                        ? rewrite::Client{}
                        : rewrite::client_of(burst.packets[i], burst.meta[i]);
@@ -160,6 +163,7 @@ void Pipeline::forward(const Snapshot& snapshot, Burst& burst, Selection& live, 
   Selection too_big{};
   rewrite::to_nodes(*snapshot.forward, snapshot.parse->ports, burst, live, too_big);
   match::record_sent(*snapshot.forward, *shared.ledger, s.match, burst, live, s.clients, now);
+  if (replayable) keep_replayable(burst, live, now);
   uint32_t retries = 0;
   PortOut* to = nullptr;
   uint16_t to_port = kPortsMax;
@@ -350,18 +354,21 @@ uint32_t Pipeline::due(const Snapshot& snapshot, Burst& burst, Tsc now, Outbox& 
   State& s = *state_;
   s.match.flights.ended.add(
       s.match.timeouts.expire(*setup_.shared->ledger, *setup_.shared->live, s.match.nodes, now));
-  Selection live{};
+  Selection returned{};
+  take_returned(snapshot, burst, returned, now);
+  Selection live = returned;
   const uint32_t released = quota::release(s.quota, now, burst, live);
-  if (released != 0) {
-    setup_.stats->unparked.add(released);
-    const Selection owned = live;
-    forward(snapshot, burst, live, now, out);
-    give_back(burst, owned);
-    audit::append(s.audit, burst, owned, setup_.shared->wall->unix_us(now));
-    answer(snapshot, burst, owned, out);
-    free_rest(burst, out);
-  }
-  return released;
+  if (live.count == 0) return 0;
+  if (released != 0) setup_.stats->unparked.add(released);
+  const Selection owned = live;
+  keep_undecided(burst, live);
+  forward(snapshot, burst, live, now, out);
+  if (returned.count != 0) count_returned(burst, returned);
+  give_back(burst, owned);
+  audit::append(s.audit, burst, owned, setup_.shared->wall->unix_us(now));
+  answer(snapshot, burst, owned, out);
+  free_rest(burst, out);
+  return owned.count;
 }
 
 void Pipeline::to_control(Burst& burst, uint8_t position, ToControl kind, Tsc now,

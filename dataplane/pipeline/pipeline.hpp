@@ -22,6 +22,7 @@
 #include "dataplane/ledger/ledger.hpp"
 #include "dataplane/pipeline/outbox.hpp"
 #include "dataplane/quota/windows.hpp"
+#include "dataplane/replay/orders.hpp"
 
 namespace lf::pipeline {
 
@@ -30,6 +31,7 @@ struct Shared {
   ledger::Ledger* ledger = nullptr;
   forward::NodeLive* live = nullptr;
   quota::Windows* windows = nullptr;
+  replay::Orders* orders = nullptr;  // null: nothing is kept and nothing sent again
   const WallClock* wall = nullptr;
   uint64_t tsc_hz = 0;
   std::atomic<bool> draining{false};  // writer: control; new commands are refused
@@ -49,11 +51,11 @@ class Pipeline {
     WorkerStats* stats = nullptr;
     NodeStats* node_stats = nullptr;                   // of this worker, [kNodesMax]
     const NodeStats* const* all_node_stats = nullptr;  // of all workers
-    rte_mempool* pool = nullptr;                       // for notices; mbufs have room for a Note
+    rte_mempool* pool = nullptr;  // for notices and copies; mbufs have room for a Note
     audit::Ring* audit = nullptr;                      // null: nothing is recorded
     uint8_t audit_drop_outcomes = 0;                   // audit::State::drop_outcomes
     uint32_t delay_packets = 0;
-    uint32_t replay_packets = 0;
+    uint32_t replay_packets = 0;  // commands kept for replay at once; 0: none
     uint64_t seed = 0;  // of node choice
   };
 
@@ -116,6 +118,10 @@ class Pipeline {
   void to_control(Burst& burst, uint8_t position, ToControl kind, Tsc now, Outbox& out) noexcept;
   void send(Burst& burst, uint8_t position, Outbox& out) noexcept;
   void free_rest(Burst& burst, Outbox& out) noexcept;
+  // -- replay.cpp
+  void keep_replayable(const Burst& burst, const Selection& sent, Tsc now) noexcept;
+  void take_returned(const Snapshot& snapshot, Burst& burst, Selection& live, Tsc now) noexcept;
+  void count_returned(const Burst& burst, const Selection& returned) noexcept;
 
   Setup setup_;
   std::unique_ptr<State> state_;

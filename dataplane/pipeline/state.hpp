@@ -14,6 +14,7 @@
 #include "dataplane/pipeline/pipeline.hpp"
 #include "dataplane/policy/policy.hpp"
 #include "dataplane/quota/quota.hpp"
+#include "dataplane/replay/keep_pool.hpp"
 #include "dataplane/rewrite/client.hpp"
 
 namespace lf::pipeline {
@@ -31,6 +32,9 @@ struct State {
   choose::State choose;
   match::State match;
   too_big::State too_big;
+  replay::KeepPool kept;
+  replay::Work kept_work;
+  Tsc kept_swept = 0;  // when settled commands were looked for last
   exception::Out exceptions;
   rewrite::Client clients[kBurstMax];  // by position in the burst
   Burst notices;                       // REPLYs to commands that are kept

@@ -143,6 +143,7 @@ class KeepPool {
   rte_mbuf* take_out(uint32_t place, rte_mempool* copies) noexcept;
   void put_back(uint32_t place, rte_mbuf* m) noexcept { places_[place].mbuf = m; }
   void done(uint32_t place) noexcept;  // frees the place
+  void drop(uint32_t place) noexcept;  // frees the place and its packet
 
   // Frees everything; after the loop has ended.
   void clear() noexcept;
@@ -200,7 +201,6 @@ class KeepPool {
   void finish_poll(Orders& orders, const Order& order, Work& work) noexcept;
   void append(uint32_t place) noexcept;
   void unlink(uint32_t place) noexcept;
-  void drop(uint32_t place) noexcept;
 
   std::vector<Kept> places_;
   std::vector<List> lists_;                     // by node

@@ -25,11 +25,13 @@ def equal(got, wanted, what):
 
 
 def conserved(lab):
-    """received = sum of all verdicts + parked, once nothing moves any more."""
+    """received + replays = sum of all verdicts + parked, once nothing moves any more."""
     def balanced():
         stats = lab.rpc("stats")
-        return stats["received"] == sum(stats["verdicts"].values()) + stats["parked"]
-    lab.wait_for("received = sum of verdicts + parked", balanced, 5)
+        replay = lab.rpc("replay.status")
+        return (stats["received"] + replay["replayed"] + replay["refused"]
+                == sum(stats["verdicts"].values()) + stats["parked"])
+    lab.wait_for("received + replays = sum of verdicts + parked", balanced, 5)
 
 
 def main(namespace):

@@ -2,7 +2,7 @@
 // One pipeline with everything around it as the daemon has it, but ports: tables are built from a
 // configuration by the control side's builders, time is the test's, and what the pipeline wants
 // sent, handed to control or freed is taken from its outbox. After every step the books must
-// balance: packets in = verdicts + parked - unparked, and no mbuf is lost.
+// balance: packets in + kept ones that came back = verdicts + parked - unparked, and no mbuf is lost.
 #pragma once
 
 #include <functional>
@@ -49,6 +49,7 @@ class Rig {
     uint16_t node_vlan = 0, node_mtu = 1500;  // of every node
     uint32_t audit_records = 0;               // 0: no audit
     uint32_t delay_packets = 64;
+    uint32_t replay_packets = 0;
   };
 
   explicit Rig(const Change& change = {}) : Rig(change, Options()) {}
@@ -74,11 +75,15 @@ class Rig {
   pipeline::Shared& shared() { return shared_; }
   pipeline::Pipeline& pipeline() { return *pipeline_; }
   forward::NodeLive& live() { return *live_; }
+  replay::Orders& orders() { return *orders_; }
+  NodeStats& node_stats(NodeSlot slot) { return nodes_[slot]; }
+  uint32_t kept() const;
   const forward::Slots& slots() const { return slots_; }
   parse::Table& parse_table() { return *parse_; }
 
   bool control_is_full = false;
   bool port_is_full = false;
+  bool port_is_slow = false;  // it keeps what it was given until the end
 
  private:
   Result step(Burst& burst);
@@ -96,6 +101,7 @@ class Rig {
   std::unique_ptr<quota::Quotas> quotas_;
   std::unique_ptr<policy::Engine> policy_;
   std::unique_ptr<forward::NodeLive> live_ = std::make_unique<forward::NodeLive>();
+  std::unique_ptr<replay::Orders> orders_ = std::make_unique<replay::Orders>();
   std::unique_ptr<audit::Ring> audit_;
   WallClock wall_;
   pipeline::Shared shared_;
@@ -107,6 +113,7 @@ class Rig {
   std::unique_ptr<pipeline::Pipeline> pipeline_;
   std::unique_ptr<Burst> burst_ = std::make_unique<Burst>();
   std::unique_ptr<pipeline::Outbox> out_ = std::make_unique<pipeline::Outbox>();
+  std::vector<rte_mbuf*> held_;  // by a slow port
   uint32_t mbufs_at_start_ = 0;
   uint64_t received_ = 0;
 };

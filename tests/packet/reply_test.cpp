@@ -8,29 +8,6 @@ namespace {
 using V = Verdict;
 using S = lcp::Status;
 
-Packet from_node(uint64_t id, S status = S::ok, bool v6 = false) {
-  Packet p{.src_mac = kNodeMac,
-           .src = v6 ? kNode6 : kNode4,
-           .dst = v6 ? kOwn6 : kOwn4,
-           .src_port = lcp::kDefaultPort};
-  p.lcp.type = 2;
-  p.lcp.id = id;
-  p.lcp.payload = reply_body(status);
-  return p;
-}
-Packet to_client(const Packet& reply, const Packet& command) {
-  Packet p = reply;
-  p.dst_mac = command.src_mac;
-  p.src_mac = kPortMac;
-  p.vlan = command.vlan;
-  p.src = command.dst;
-  p.dst = command.src;
-  p.src_port = command.dst_port;
-  p.dst_port = command.src_port;
-  p.ttl -= 1;
-  return p;
-}
-
 TEST(Replies, GoBackToTheirClients) {
   uint64_t id = 0;
   Rig rig;

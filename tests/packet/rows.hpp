@@ -58,6 +58,30 @@ inline Packet own_reply(const Packet& p, lcp::Status status, Verdict reason,
   return r;
 }
 
+// A node's REPLY, and that as the sender of `command` gets it.
+inline Packet from_node(uint64_t id, lcp::Status status = lcp::Status::ok, bool v6 = false) {
+  Packet p{.src_mac = kNodeMac,
+           .src = v6 ? kNode6 : kNode4,
+           .dst = v6 ? kOwn6 : kOwn4,
+           .src_port = lcp::kDefaultPort};
+  p.lcp.type = 2;
+  p.lcp.id = id;
+  p.lcp.payload = reply_body(status);
+  return p;
+}
+inline Packet to_client(const Packet& reply, const Packet& command) {
+  Packet p = reply;
+  p.dst_mac = command.src_mac;
+  p.src_mac = kPortMac;
+  p.vlan = command.vlan;
+  p.src = command.dst;
+  p.dst = command.src;
+  p.src_port = command.dst_port;
+  p.dst_port = command.src_port;
+  p.ttl -= 1;
+  return p;
+}
+
 inline void expect_sent(const Result& r, const std::vector<Packet>& want, uint16_t port = 0) {
   ASSERT_EQ(r.sent.size(), want.size());
   for (size_t i = 0; i < want.size(); ++i) {

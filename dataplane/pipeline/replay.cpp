@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+// Replay in the pipeline: commands of replayable intents keep their packet while they wait for
+// their answer. When the breaker of their node opens, control gives an order; then the worker that
+// keeps them takes them away from that node in the ledger, puts the packets back into the state in
+// which they were received, and they go on like delayed commands whose time has come: to another
+// node, or back to their sender with a reason. Thread: the worker.
+#include "dataplane/core/mbuf_note.hpp"
+#include "dataplane/parse/table.hpp"
+#include "dataplane/pipeline/pipeline.hpp"
+#include "dataplane/pipeline/state.hpp"
+#include "dataplane/rewrite/rewrite.hpp"
+
+namespace lf::pipeline {
+namespace {
+
+constexpr uint32_t kSweepsPerSecond = 1000;
+constexpr uint32_t kPlacesPerSweep = 64;  // so 64,000 answered commands a second are let go
+
+// What the pool asks the ledger.
+struct Owed {
+  const ledger::Ledger& ledger;
+  bool operator()(uint64_t ref, uint32_t stamp) const noexcept {
+    return ledger.is_owed(ref, stamp);
+  }
+  void prefetch(uint64_t ref) const noexcept { ledger.prefetch(ref); }
+};
+
+// A kept packet as it came in, with its metadata.
+void restore(const net::Ports& ports, const rewrite::Client& client, rte_mbuf* m,
+             Meta& meta) noexcept {
+  meta = note_of(m).meta;
+  rewrite::to_received(ports, client, m, meta);
+  meta.lcp = rte_pktmbuf_mtod_offset(m, lcp::Header*, meta.lcp_offset);  // it may be a copy
+  meta.verdict = Verdict::none;
+  meta.reply_status = lcp::Status::ok;
+  meta.node = kNoNode;
+  meta.is_retry = false;  // the caller owns its entry as if it was fresh
+}
+
+}  // namespace
+
+// For commands that were recorded as sent and are not handed to the port yet.
+void Pipeline::keep_replayable(const Burst& burst, const Selection& sent, Tsc now) noexcept {
+  State& s = *state_;
+  if (s.kept.capacity() == 0) return;
+  const Owed owed{*setup_.shared->ledger};
+  const uint64_t unix_us = setup_.shared->wall->unix_us(now);
+  for (const uint8_t i : sent) {
+    const Meta& meta = burst.meta[i];
+    if (!meta.replayable) continue;
+    // Without a record of the flight nobody can tell whether it is answered.
+    const bool watched = (s.match.unwatched >> i & 1) == 0;
+    if (watched && s.kept.keep(burst.packets[i], meta, s.clients[i], ledger::stamp_of(now), unix_us,
+                               owed))
+      continue;
+    setup_.stats->replay_unkept.add(1);
+  }
+}
+
+// Kept commands that an order is about: appends them to the burst and to `live`, the ones to be
+// refused decided already.
+void Pipeline::take_returned(const Snapshot& snapshot, Burst& burst, Selection& live,
+                             Tsc now) noexcept {
+  State& s = *state_;
+  if (setup_.shared->orders == nullptr) return;
+  ledger::Ledger& ledger = *setup_.shared->ledger;
+  const Owed owed{ledger};
+  if (s.kept.size() != 0 && now - s.kept_swept >= setup_.shared->tsc_hz / kSweepsPerSecond) {
+    s.kept_swept = now;
+    s.kept.sweep(kPlacesPerSweep, kPlacesPerSweep, setup_.shared->wall->unix_us(now), owed);
+  }
+  replay::Orders& orders = *setup_.shared->orders;
+  if (orders.active() == 0) return;
+  replay::Work& work = s.kept_work;
+  s.kept.poll(orders, setup_.shared->wall->unix_us(now), work, owed);
+  for (uint32_t k = 0; k < work.count; ++k) {
+    const uint32_t place = work.place[k];
+    const replay::Kept kept = s.kept.kept(place);
+    rte_mbuf* m = s.kept.take_out(place, setup_.pool);
+    if (m == nullptr) {
+      setup_.stats->replay_uncopied.add(1);
+      continue;
+    }
+    const ledger::Withdrawn withdrawn = ledger.withdraw(kept.ledger_ref, kept.stamp);
+    if (withdrawn.left != kNoNode) {
+      s.match.nodes[withdrawn.left].left.add(1);
+      s.match.flights.ended.add(1);
+    }
+    s.kept.put_back(place, withdrawn.owned ? nullptr : m);
+    if (!withdrawn.owned) {
+      s.kept.drop(place);  // answered in this very moment
+      continue;
+    }
+    s.kept.done(place);
+    const uint32_t i = burst.count++;
+    restore(snapshot.parse->ports, kept.client, m, burst.meta[i]);
+    burst.packets[i] = m;
+    if (work.phase == replay::Phase::refuse) burst.decide(i, Verdict::unroutable);
+    live.add(i);
+  }
+}
+
+void Pipeline::count_returned(const Burst& burst, const Selection& returned) noexcept {
+  uint32_t sent = 0;
+  for (const uint8_t i : returned) sent += burst.meta[i].verdict == Verdict::forwarded;
+  if (sent != 0) setup_.stats->replays.add(sent);
+  if (sent != returned.count) setup_.stats->replay_refused.add(returned.count - sent);
+}
+
+}  // namespace lf::pipeline
