@@ -11,7 +11,6 @@
 #include "control/health/commands.hpp"
 #include "control/metrics/commands.hpp"
 #include "control/metrics/render.hpp"
-#include "control/resilience/commands.hpp"
 
 namespace lf::daemon {
 namespace {
@@ -96,6 +95,7 @@ Result<void> Daemon::open_dataplane() {
   if (!wiring) return tl::unexpected(wiring.error());
   policy_wiring_ = std::move(*wiring);
   live_ = std::make_unique<forward::NodeLive>();
+  orders_ = std::make_unique<replay::Orders>();
 
   bridge_.qsbr = static_cast<rte_rcu_qsbr*>(
       aligned_alloc(RTE_CACHE_LINE_SIZE, rte_rcu_qsbr_get_memsize(kWorkersMax)));
@@ -105,6 +105,7 @@ Result<void> Daemon::open_dataplane() {
   shared_.ledger = &ledger_->ledger();
   shared_.live = live_.get();
   shared_.windows = &quotas_->windows();
+  shared_.orders = orders_.get();
   shared_.wall = &wall_;
   shared_.tsc_hz = tsc_hz_;
   auto set = WorkerSet::create(config_, *ports_, bridge_, shared_,
@@ -121,14 +122,15 @@ Result<void> Daemon::open_dataplane() {
         return workers_->send_frame(port, frame);
       });
   neighbours_->configure(config_, slots_, clock_.mono_ns());
-  counts_ = std::make_unique<health::WorkerCounts>(workers_->node_stats());
+  own_counts_.reset(new NodeStats[kNodesMax]);
+  const auto blocks = workers_->node_stats();
+  count_blocks_.assign(blocks.begin(), blocks.end());
+  count_blocks_.push_back(own_counts_.get());
+  counts_ = std::make_unique<health::WorkerCounts>(count_blocks_);
   health_ = std::make_unique<health::HealthEngine>(random64());
   const health::Now now{clock_.mono_ns(), clock_.unix_us()};
   health_->configure(config_, slots_, *counts_, now);
-  const auto blocks = workers_->node_stats();
-  breakers_ = std::make_unique<resilience::BreakerBoard>(
-      *live_, std::vector<const NodeStats*>(blocks.begin(), blocks.end()), random64());
-  breakers_->configure(resilience::board_nodes(config_, slots_));
+  open_resilience();
   health_->tick(now, *counts_, *live_);
   if (auto built = build_static(config_, slots_); !built) return built;
   if (auto published = publish(); !published) return published;
@@ -170,8 +172,7 @@ void Daemon::add_commands() {
   commands_.add(health::route_commands(
       *health_, clock_,
       [this]() -> const std::vector<config::Intent>& { return config_.intents; }));
-  commands_.add(resilience::breaker_commands(*breakers_, clock_));
-  commands_.add(resilience::plan_commands());
+  commands_.add(resilience_commands());
   const auto publish_changes = [this] {
     if (auto published = publish(); !published) spdlog::error("{}", published.error().message);
   };

@@ -29,6 +29,7 @@
 #include "control/publish/publisher.hpp"
 #include "control/quota/quotas.hpp"
 #include "control/resilience/board.hpp"
+#include "control/resilience/replay_director.hpp"
 #include "control/rpc/command_table.hpp"
 #include "control/rpc/server.hpp"
 #include "dataplane/core/wall_clock.hpp"
@@ -56,6 +57,7 @@ class Daemon {
   Result<void> open_dataplane();
   Result<void> open_control(const std::string& socket);
   Result<void> open_probes();  // probing.cpp
+  void open_resilience();      // resilience.cpp
   Result<void> start_timers();
   void add_commands();
 
@@ -70,6 +72,10 @@ class Daemon {
   void tick_health();  // samples, weights, neighbours
   void tick_second();  // metrics, rates, versions
   void take(const rte_mbuf& packet, const Note& note);
+  // -- breakers, replay (resilience.cpp)
+  void tick_breakers(MonoNs now);
+  void take_icmp_error(std::span<const uint8_t> frame, const Meta& meta);
+  std::vector<rpc::Command> resilience_commands();
   void begin_drain();
   bool drained() const;
 
@@ -88,6 +94,7 @@ class Daemon {
   std::unique_ptr<ports::PortSet> ports_;
   WallClock wall_;
   std::unique_ptr<forward::NodeLive> live_;
+  std::unique_ptr<replay::Orders> orders_;
   std::unique_ptr<LedgerMemory> ledger_;
   std::unique_ptr<quota::Quotas> quotas_;
   std::unique_ptr<QuotaWiring> quota_wiring_;
@@ -100,9 +107,12 @@ class Daemon {
 
   // Control modules.
   std::unique_ptr<neighbour::Service> neighbours_;
+  std::unique_ptr<NodeStats[]> own_counts_;       // what control itself saw of nodes: unreachable
+  std::vector<const NodeStats*> count_blocks_;    // the workers' and own_counts_
   std::unique_ptr<health::WorkerCounts> counts_;
   std::unique_ptr<health::HealthEngine> health_;
   std::unique_ptr<resilience::BreakerBoard> breakers_;
+  std::unique_ptr<resilience::ReplayDirector> replay_;
   std::unique_ptr<probe::Prober> prober_;
   rpc::CommandTable commands_;
   std::unique_ptr<rpc::Server> server_;

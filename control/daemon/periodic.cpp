@@ -32,16 +32,7 @@ void Daemon::tick_fast() {
   load_ = workers_->share_load();
   policy_wiring_->tick();
   prober_->tick(now, clock_.unix_us());
-  const auto transitions = breakers_->tick(now);
-  for (const auto& t : transitions) {
-    const auto* node = health_->node(t.slot);
-    spdlog::info("breaker of {}: {} -> {} ({})", node != nullptr ? node->settings.name : "?",
-                 resilience::name(t.transition.from), resilience::name(t.transition.to),
-                 resilience::name(t.transition.cause));
-  }
-  if (!transitions.empty()) {
-    forward_dirty_ |= health_->tick({now, clock_.unix_us()}, *counts_, *live_);
-  }
+  tick_breakers(now);
   publisher_->reclaim(rte_rdtsc());
   if (forward_dirty_ || publish_pending_) {
     if (auto published = publish(); !published) spdlog::error("{}", published.error().message);
@@ -119,6 +110,8 @@ void Daemon::take(const rte_mbuf& packet, const Note& note) {
       policy_wiring_->approval(note);
       return;
     case ToControl::icmp_error:
+      take_icmp_error(bytes_of(packet), note.meta);
+      return;
     case ToControl::reply:
       return;
   }
@@ -137,7 +130,7 @@ bool Daemon::drained() const {
   int64_t in_flight = 0;
   for (const auto& service : health_->services()) {
     for (const auto& node : service->nodes) {
-      in_flight += std::max<int64_t>(0, counts_->read(node->slot).in_flight());
+      in_flight += std::max<int64_t>(0, counts_->read(node->slot).in_flight() - node->lost);
     }
   }
   return in_flight == 0;

@@ -120,6 +120,7 @@ Result<void> Daemon::reload() {
   const health::Now now{clock_.mono_ns(), clock_.unix_us()};
   neighbours_->configure(config_, slots_, now.mono);
   breakers_->configure(resilience::board_nodes(config_, slots_));
+  replay_->set_timeout_s(config_.replay.timeout_s);
   prober_->configure(config_, slots_, now.mono);
   health_->configure(config_, slots_, *counts_, now);
   health_->tick(now, *counts_, *live_);

@@ -13,6 +13,8 @@
 #include <cstring>
 #include <new>
 
+#include "dataplane/pipeline/state.hpp"
+
 namespace lf::daemon {
 namespace {
 
@@ -24,6 +26,12 @@ template <typename T>
 T* make_array(const char* what, size_t count, int socket) {
   void* memory = rte_zmalloc_socket(what, count * sizeof(T), kCacheLine, socket);
   return memory == nullptr ? nullptr : new (memory) T[count];
+}
+
+// Kept packets must leave the ports enough to receive into.
+uint32_t replay_packets(const config::Config& config) {
+  return std::min(config.replay.packets,
+                  config.dataplane.mbufs / (2 * std::max(config.dataplane.workers, 1u)));
 }
 
 uint64_t random64() {
@@ -86,7 +94,7 @@ Result<void> WorkerSet::make(uint32_t id, const config::Config& config, const Au
                                 .audit = id < audit.rings.size() ? audit.rings[id] : nullptr,
                                 .audit_drop_outcomes = audit.drop_outcomes,
                                 .delay_packets = config.quotas.delay_packets,
-                                .replay_packets = config.replay.packets,
+                                .replay_packets = replay_packets(config),
                                 .seed = random64()});
   const PortQueues& queues = ports_.queues(id);
   const bool interrupts =
@@ -123,6 +131,12 @@ void WorkerSet::stop() {
     if (slots_[w].running) rte_eal_wait_lcore(w + 1);
     slots_[w].running = false;
   }
+}
+
+std::vector<const replay::KeepPool*> WorkerSet::kept() const {
+  std::vector<const replay::KeepPool*> pools;
+  for (const Slot& slot : slots_) pools.push_back(&slot.pipeline->state().kept);
+  return pools;
 }
 
 rte_mbuf* WorkerSet::copy_of(std::span<const uint8_t> frame) {

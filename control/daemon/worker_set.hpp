@@ -17,6 +17,7 @@
 #include "control/ports/port_set.hpp"
 #include "dataplane/core/mbuf_note.hpp"
 #include "dataplane/core/worker_stats.hpp"
+#include "dataplane/replay/keep_pool.hpp"
 #include "dataplane/worker/bridge.hpp"
 #include "dataplane/worker/worker.hpp"
 
@@ -43,6 +44,7 @@ class WorkerSet {
   uint32_t count() const { return static_cast<uint32_t>(slots_.size()); }
   std::span<const WorkerStats* const> stats() const { return stats_views_; }
   std::span<const NodeStats* const> node_stats() const { return node_views_; }
+  std::vector<const replay::KeepPool*> kept() const;
   pipeline::Pipeline& pipeline(uint32_t worker) { return *slots_[worker].pipeline; }
 
   // Queues a frame for transmission from a port. The bytes are copied. False: no mbuf, no room.

@@ -58,6 +58,14 @@ bool take_ipv6(Bytes& quote, Unreachable& u) {
   return true;
 }
 
+// Compared with the node itself: several services may have a node at one address.
+bool is_sent_to(const forward::Table& table, NodeSlot slot, const Unreachable& u) {
+  if (slot >= table.nodes.size() || !table.nodes[slot].configured) return false;
+  const forward::Node& node = table.nodes[slot];
+  return node.address == u.node && node.port == u.node_port && node.source == u.source &&
+         node.source_port == u.source_port;
+}
+
 }  // namespace
 
 std::optional<Unreachable> parse_unreachable(uint8_t ip_version, Bytes icmp) {
@@ -78,18 +86,21 @@ std::optional<Unreachable> parse_unreachable(uint8_t ip_version, Bytes icmp) {
   return u;
 }
 
-NodeSlot unreachable_node(const forward::Table& table, const Unreachable& u) {
-  const NodeSlot slot = forward::find_node(table, u.node, u.node_port);
-  if (slot == kNoNode) return kNoNode;
-  const forward::Node& node = table.nodes[slot];
-  return node.source == u.source && node.source_port == u.source_port ? slot : kNoNode;
-}
-
-bool is_in_flight_to(const ledger::Ledger& ledger, const Unreachable& u, NodeSlot node, Tsc now) {
-  const ledger::Hash hash = ledger.hasher().one({u.command_id.data(), u.org_id});
-  ledger::Found found;
-  ledger.find(&hash, 1, now, &found);
-  return found.state() == ledger::State::in_flight && found.flight.node == node;
+std::optional<Blamed> blame_node(const forward::Table& table, ledger::Ledger& ledger,
+                                 const Unreachable& u, Tsc now) {
+  // The quote does not tell whether the command's organisation was proven.
+  for (const bool proven : {true, false}) {
+    const ledger::Hash hash =
+        ledger.hasher().one({u.command_id.data(), ledger::space_of(u.org_id, proven)});
+    ledger::Found found;
+    ledger.find(&hash, 1, now, &found);
+    if (found.state() != ledger::State::in_flight) continue;
+    const ledger::Flight& flight = found.flight;
+    if (!is_sent_to(table, flight.node, u)) continue;
+    if (ledger.mark_timed_out(found.ref, ledger::stamp_of(flight.sent)))
+      return Blamed{flight.node, flight.breaker_epoch};
+  }
+  return std::nullopt;
 }
 
 }  // namespace lf::resilience

@@ -2,7 +2,8 @@
 // What an ICMP or ICMPv6 "destination unreachable" says about a node: the error quotes the command
 // that could not be delivered. Pure functions on bytes that anybody may have sent; the control
 // thread calls them for what the exception path hands it, and counts a failure of the node only
-// when the quoted command is in flight to it. So only who sees our commands can blame a node.
+// when the quoted command is in flight to it, and once for each transmission. So only who sees our
+// commands can blame a node.
 #pragma once
 
 #include <array>
@@ -30,10 +31,16 @@ struct Unreachable {
 // quotes that are cut before the command's id or are no LCP command over UDP.
 std::optional<Unreachable> parse_unreachable(uint8_t ip_version, std::span<const uint8_t> icmp);
 
-// The node that the quoted command was sent to as the table has it, or kNoNode.
-NodeSlot unreachable_node(const forward::Table& table, const Unreachable& u);
+// A transmission that the error ended.
+struct Blamed {
+  NodeSlot node = kNoNode;
+  uint16_t breaker_epoch = 0;  // of the node, when the command was sent
+};
 
-// Whether the command is in flight to that node.
-bool is_in_flight_to(const ledger::Ledger& ledger, const Unreachable& u, NodeSlot node, Tsc now);
+// The quoted command's transmission, if it is in flight to the node and from the address that the
+// quote names. From then on it counts as timed out, so it is a failure of its node once; a reply
+// that comes all the same still finds its way.
+std::optional<Blamed> blame_node(const forward::Table& table, ledger::Ledger& ledger,
+                                 const Unreachable& u, Tsc now);
 
 }  // namespace lf::resilience

@@ -89,54 +89,77 @@ TEST(IcmpUnreachable, QuotesOfAnythingElseProveNothing) {
   EXPECT_FALSE(parse_unreachable(6, error(1, 4, quoted(sent()))).has_value()) << "IPv4 in ICMPv6";
 }
 
-class UnreachableNode : public ::testing::Test {
+// A command in flight to the node in slot 2, of a proven organisation or not.
+class BlameNode : public ::testing::TestWithParam<bool> {
  protected:
-  UnreachableNode() {
+  static constexpr Tsc kNow = 5120;
+
+  BlameNode() {
     table.nodes.resize(3);
-    forward::Node& n = table.nodes[2];
-    n.address = test::ip(test::kNode4);
-    n.source = test::ip(test::kOwn4);
-    n.port = lcp::be16(kNodePort);
-    n.source_port = lcp::be16(kOwnPort);
-    table.by_address.assign(8, kNoNode);
-    table.by_address[forward::address_hash(n.address, n.port) & 7] = 2;
+    for (const NodeSlot slot : {1, 2}) {
+      forward::Node& n = table.nodes[slot];
+      n.address = test::ip(test::kNode4);
+      n.source = test::ip(test::kOwn4);
+      n.port = lcp::be16(kNodePort);
+      n.source_port = lcp::be16(kOwnPort);
+      n.configured = true;
+    }
+    const ledger::Hash hash = world->hasher().one(
+        {u(sent()).command_id.data(), ledger::space_of(1, GetParam())});
+    const ledger::Command command{hash, 1, 0};
+    world->admit(&command, 1, kNow, world.counts, &admission);
+  }
+  void send(NodeSlot node = 2) {
+    world->record_sent(admission.ref, ledger::test::flight_to(node, kNow), false, kNow,
+                       world.counts);
   }
   Unreachable u(const test::Packet& p) const {
     return parse_unreachable(4, error(3, 3, quoted(p))).value();
   }
-  forward::Table table;
-};
+  std::optional<Blamed> blame(const test::Packet& p) { return blame_node(table, *world, u(p), kNow); }
 
-TEST_F(UnreachableNode, IsFoundByWhatWeSendAndWhereTo) {
-  EXPECT_EQ(unreachable_node(table, u(sent())), 2);
-  test::Packet p = sent();
-  p.dst_port = 7172;
-  EXPECT_EQ(unreachable_node(table, u(p)), kNoNode) << "not a node's port";
-  p = sent();
-  p.src = "10.0.0.99";
-  EXPECT_EQ(unreachable_node(table, u(p)), kNoNode) << "not sent by us";
-  p = sent();
-  p.src_port = 9;
-  EXPECT_EQ(unreachable_node(table, u(p)), kNoNode) << "not sent from our port";
+  forward::Table table;
+  ledger::test::TestLedger world;
+  ledger::Admission admission;
+};
+INSTANTIATE_TEST_SUITE_P(Proven, BlameNode, testing::Bool());
+
+TEST_P(BlameNode, OnceForATransmissionInFlight) {
+  EXPECT_FALSE(blame(sent())) << "not sent yet";
+  send();
+  const auto blamed = blame(sent());
+  ASSERT_TRUE(blamed);
+  EXPECT_EQ(blamed->node, 2) << "not the other node at that address";
+  EXPECT_EQ(blamed->breaker_epoch, 0x8001);
+  EXPECT_FALSE(blame(sent())) << "said twice";
+  EXPECT_FALSE(world->mark_timed_out(admission.ref, ledger::stamp_of(kNow))) << "counted already";
 }
 
-TEST_F(UnreachableNode, IsBlamedOnlyForCommandsInFlightToIt) {
-  constexpr Tsc kNow = 5000;
-  ledger::test::TestLedger world;
-  const Unreachable quote = u(sent());
-  const ledger::Hash hash = world->hasher().one({quote.command_id.data(), 1});
-  const ledger::Command command{hash, 1, 0};
-  ledger::Admission admission;
-  EXPECT_FALSE(is_in_flight_to(*world, quote, 2, kNow)) << "no such command";
-  world->admit(&command, 1, kNow, world.counts, &admission);
-  EXPECT_FALSE(is_in_flight_to(*world, quote, 2, kNow)) << "not sent yet";
-  world->record_sent(admission.ref, ledger::test::flight_to(2, kNow), false, kNow, world.counts);
-  EXPECT_TRUE(is_in_flight_to(*world, quote, 2, kNow));
-  EXPECT_FALSE(is_in_flight_to(*world, quote, 1, kNow)) << "in flight to another node";
+TEST_P(BlameNode, NotForWhatWasNotSentSo) {
+  send();
+  const auto wrong = [&](auto change) {
+    test::Packet p = sent();
+    change(p);
+    return blame(p).has_value();
+  };
+  EXPECT_FALSE(wrong([](auto& p) { p.dst_port = 7172; })) << "not the node's port";
+  EXPECT_FALSE(wrong([](auto& p) { p.dst = "10.0.0.15"; })) << "not the node";
+  EXPECT_FALSE(wrong([](auto& p) { p.src = "10.0.0.99"; })) << "not sent by us";
+  EXPECT_FALSE(wrong([](auto& p) { p.src_port = 9; })) << "not sent from our port";
+  EXPECT_FALSE(wrong([](auto& p) { p.lcp.id = 78; })) << "no such command";
+  EXPECT_FALSE(wrong([](auto& p) { p.lcp.org = 2; })) << "another organisation's";
+  table.nodes[2].configured = false;
+  EXPECT_FALSE(blame(sent())) << "no node any more";
+}
+
+TEST_P(BlameNode, NotForWhatIsAnswered) {
+  send();
+  const ledger::Hash hash =
+      world->hasher().one({u(sent()).command_id.data(), ledger::space_of(1, GetParam())});
   ledger::Found found;
   world->find(&hash, 1, kNow, &found);
   world->settle(found, lcp::Status::ok, kNow);
-  EXPECT_FALSE(is_in_flight_to(*world, quote, 2, kNow)) << "answered";
+  EXPECT_FALSE(blame(sent()));
 }
 
 }  // namespace
