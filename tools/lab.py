@@ -14,6 +14,7 @@ import os
 import pathlib
 import signal
 import socket
+import struct
 import subprocess
 import tempfile
 import time
@@ -34,6 +35,31 @@ def run(*command, check=True, **kwargs):
     if check and done.returncode != 0:
         raise LabError(f"{' '.join(map(str, command))}: {done.stdout.strip()}")
     return done.stdout
+
+
+class Capture:
+    """Frames that the data plane sends, as the switch sees them."""
+
+    LCP_TYPE = 14 + 20 + 8 + 3  # in a frame over IPv4
+    COMMAND = 1
+
+    def __init__(self, lab, name, expression):
+        self.path = lab.directory / f"{name}.pcap"
+        self.process = lab.spawn("sw", name, "tcpdump", "-i", "p1", "-n", "-U", "-B", 16384, "-s",
+                                 64, "--time-stamp-precision=nano", "-w", self.path, expression)
+        lab.wait_for("the capture runs", lambda: "listening on" in self.process.output())
+
+    def command_times(self):
+        """Ends the capture; Unix times of the commands in it."""
+        self.process.stop()
+        data, at, times = self.path.read_bytes(), 24, []
+        while at + 16 <= len(data):
+            seconds, ns, kept, _ = struct.unpack_from("<IIII", data, at)
+            frame = data[at + 16:at + 16 + kept]
+            at += 16 + kept
+            if len(frame) > self.LCP_TYPE and frame[self.LCP_TYPE] == self.COMMAND:
+                times.append(seconds + ns * 1e-9)
+        return times
 
 
 def node_address(number, version=4):
@@ -255,6 +281,10 @@ class Lab:
             if time.monotonic() > deadline:
                 raise LabError(f"{what}: not within {timeout_s} s (last: {value!r})")
             time.sleep(0.05)
+
+    def capture_to_node(self, number):
+        return Capture(self, f"to_n{number}",
+                       f"ether dst 02:00:00:00:00:{10 + number:02x} and udp")
 
     def nodes_resolved(self):
         """True once the data plane knows every node's MAC address."""

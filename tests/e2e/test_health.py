@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Traffic follows how nodes really are: slow ones get less, sick ones nothing."""
+
+import json
+import time
+
+from harness import check, conserved, equal, main
+from lab import Lab, basic_config, node_address
+
+CAPACITY = 1000                # of each node, commands a second
+RATE = int(3 * CAPACITY * 0.6)  # so two nodes can't quite do it alone
+
+
+def node(lab, name):
+    return next(n for n in lab.rpc("nodes.list") if n["name"] == name)
+
+
+def received(lab):
+    return [json.loads(lab.node_command(n, "get"))["received"]
+            for n in range(1, lab.node_count + 1)]
+
+
+def started(lab, config):
+    lab.start_daemon(config)
+    for n in range(1, lab.node_count + 1):
+        lab.start_node(n, "--listen", f"{node_address(n)}:7172")
+    lab.wait_for("the nodes' MAC addresses", lab.nodes_resolved)
+
+
+def no_breaker(config):
+    """Health alone decides."""
+    for service in config["services"]:
+        service["breaker"] = {"failures": 1_000_000}
+    return config
+
+
+def slow_down(lab, service, port):
+    """One of three nodes falls to a third of its capacity; the clients' 99th percentile, its share
+    by the table, and what it really got, all from three seconds after on."""
+    for n in (1, 2, 3):
+        lab.node_command(n, f"set capacity {CAPACITY}")
+    load = ["--target", f"10.71.0.1:{port}", "--rate", RATE, "--timeout-ms", 10000,
+            "--deadline-ms", 20000]
+    before = lab.start_send(*load, "--seconds", 6, name=f"{service}-before")
+    time.sleep(3)
+    lab.node_command(1, f"set capacity {CAPACITY // 3}")
+    time.sleep(3)
+    share = lab.rpc("nodes.list", {"service": service})[0]["weight"]
+    counts = received(lab)
+    lab.start_send(*load, "--seconds", 10, name=service).wait(60)
+    report = lab.report(service)
+    got = [a - b for a, b in zip(received(lab), counts)]
+    before.wait(60)
+    return report["latency_us"]["p99"] / 1000, share, got[0] / sum(got), report
+
+
+def test_a_node_at_a_third_of_its_capacity_gets_less():
+    with Lab("lfh1") as lab:
+        config = no_breaker(basic_config())
+        fixed = dict(config["services"][0], name="fixed", port=7172,
+                     health={"hysteresis": 1, "eject_below": 0})
+        fixed["nodes"] = [dict(n, name=f"fixed-{n['name']}", id=10 + n["id"], port=7172)
+                          for n in fixed["nodes"]]
+        config["services"].append(fixed)
+        started(lab, config)
+        fixed_p99, fixed_share, fixed_got, _ = slow_down(lab, "fixed", 7172)
+        check(fixed_share > 0.3 and fixed_got > 0.3, f"fixed: {fixed_share:.2f} {fixed_got:.2f}")
+        # What waits in the slow node's queue is not the next service's.
+        lab.node_command(1, f"set capacity {10 * CAPACITY}")
+        time.sleep(2)
+        p99, share, got, report = slow_down(lab, "mission", 7171)
+        print(f"  p99 {fixed_p99:.1f} ms with fixed weights, {p99:.1f} ms by health: "
+              f"{fixed_p99 / p99:.1f} times lower; share {share:.3f} after 3 s, then {got:.3f} of "
+              f"the commands; answered {report['answered']} of {report['unique']}")
+        check(share < 0.15, f"share after three seconds: {share}")
+        check(fixed_p99 >= 5 * p99, f"p99 {fixed_p99:.1f} and {p99:.1f} ms")
+        conserved(lab)
+
+
+def test_an_ejected_node_gets_no_command():
+    with Lab("lfh2") as lab:
+        config = no_breaker(basic_config())
+        # So heavy that it gets nearly all there is until the moment in which it gets nothing.
+        config["services"][0]["nodes"][0]["weight"] = 65535
+        for n in config["services"][0]["nodes"][1:]:
+            n["weight"] = 1
+        started(lab, config)
+        capture = lab.capture_to_node(1)
+        send = lab.start_send("--seconds", 8, "--rate", 4000)
+        time.sleep(2)
+        lab.node_command(1, "set fail=100 probes=0")
+
+        def ejection():
+            return next((h for h in lab.rpc("nodes.history", {"node": "n1"})
+                         if h["cause"] == "health-low"), None)
+        decided = lab.wait_for("the ejection", ejection, 10)
+        check(decided["health"] < 0.3, str(decided))
+        send.wait(30)
+        equal(node(lab, "n1")["state"], "ejected", "state at the end")
+        times = capture.command_times()
+        decided_at = decided["at_us"] / 1e6
+        late_ms = (max(times) - decided_at) * 1000
+        just_before = sum(decided_at - 0.01 < t <= decided_at for t in times)
+        print(f"  last command {late_ms:+.2f} ms after the decision, {just_before} in the 10 ms "
+              f"before it, {sum(t > decided_at for t in times)} after it")
+        check(just_before > 0, "commands were on their way to it until then")
+        check(late_ms < 250, f"last command {late_ms:.1f} ms after the decision")
+
+
+def test_ejected_everywhere_then_failover_then_refused():
+    with Lab("lfh3") as lab:
+        config = no_breaker(basic_config())
+        config["services"][0].update(region="east", failover=["west"])
+        for n, region in zip(config["services"][0]["nodes"], ["east", "east", "west"]):
+            n["region"] = region
+        started(lab, config)
+        load = ["--rate", 1000, "--want-reply", "--timeout-ms", 2000]
+        send = lab.start_send(*load, "--seconds", 20, name="all")
+
+        def all_out(*names):
+            return all(node(lab, n)["state"] == "ejected" for n in names)
+        time.sleep(1)
+        equal(received(lab)[2], 0, "commands to the failover region")
+        for n in (1, 2):
+            lab.node_command(n, "set fail=100 probes=0")
+        lab.wait_for("both ejected", lambda: all_out("n1", "n2"), 10)
+        before = received(lab)
+        lab.start_send(*load, "--count", 1000, name="failover").wait(30)
+        equal(lab.report("failover")["by_status"], {"ok": 1000}, "answers of the failover region")
+        after = received(lab)
+        equal(after[:2], before[:2], "commands to ejected nodes")
+
+        lab.node_command(3, "set fail=100 probes=0")
+        lab.wait_for("all ejected", lambda: all_out("n1", "n2", "n3"), 10)
+        before = received(lab)
+        lab.start_send(*load, "--count", 1000, name="refused").wait(30)
+        equal(lab.report("refused")["by_status"], {"ok": 0, "unroutable": 1000}, "answers")
+        equal(received(lab), before, "commands to ejected nodes")
+        send.stop()
+        conserved(lab)
+
+
+if __name__ == "__main__":
+    main(globals())
