@@ -87,18 +87,20 @@ TEST(ClosedLoop, SlowNodesShareFallsBelowFifteenPerCentInThreeSeconds) {
   EXPECT_LT(s.share(0), 0.15);
 }
 
+// Its share creeps up while the latency that was measured fades, until its queue grows within one
+// interval; then it falls at once. A saw, and not a swing: never down to what it was at first.
 TEST(ClosedLoop, KeepsTheSlowNodeBusyButNotOverrun) {
   Simulation s;
   s.run(10);
   s.queues[0].rate = 10'000 / 3.0;
-  s.run(3);
+  s.run(20);
   double low = 1, high = 0;
   for (int i = 0; i < 600; ++i) {  // a minute
     s.run(0.1);
     low = std::min(low, s.share(0));
     high = std::max(high, s.share(0));
   }
-  EXPECT_GT(high, 0.1);
+  EXPECT_GT(low, 0.08);
   EXPECT_LT(high, 10'000 / 3.0 / 18'000 * 1.25);  // a quarter above what it can serve
   EXPECT_LT(s.queues[1].wait_s() + s.queues[2].wait_s(), 0.01);
 }
