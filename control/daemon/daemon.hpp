@@ -107,8 +107,8 @@ class Daemon {
 
   // Control modules.
   std::unique_ptr<neighbour::Service> neighbours_;
-  std::unique_ptr<NodeStats[]> own_counts_;       // what control itself saw of nodes: unreachable
-  std::vector<const NodeStats*> count_blocks_;    // the workers' and own_counts_
+  std::unique_ptr<NodeStats[]> own_counts_;     // what control itself saw of nodes: unreachable
+  std::vector<const NodeStats*> count_blocks_;  // the workers' and own_counts_
   std::unique_ptr<health::WorkerCounts> counts_;
   std::unique_ptr<health::HealthEngine> health_;
   std::unique_ptr<resilience::BreakerBoard> breakers_;

@@ -79,8 +79,7 @@ void Daemon::tick_breakers(MonoNs now) {
 void Daemon::take_icmp_error(std::span<const uint8_t> frame, const Meta& meta) {
   const auto quoted = resilience::parse_unreachable(meta.ip_version, icmp_of(frame, meta));
   if (!quoted) return;
-  const auto blamed =
-      resilience::blame_node(*forward_, ledger_->ledger(), *quoted, rte_rdtsc());
+  const auto blamed = resilience::blame_node(*forward_, ledger_->ledger(), *quoted, rte_rdtsc());
   if (!blamed) return;
   own_counts_[blamed->node].unreachable.add(1);
   // Like answers, errors about commands sent before the last transition do not count.
@@ -92,9 +91,8 @@ std::vector<rpc::Command> Daemon::resilience_commands() {
   std::vector<rpc::Command> all = resilience::breaker_commands(*breakers_, clock_);
   const auto stats = workers_->stats();
   for (auto part : {resilience::plan_commands(),
-                    resilience::replay_commands(*replay_, *breakers_,
-                                                {stats.begin(), stats.end()}, workers_->kept(),
-                                                clock_)})
+                    resilience::replay_commands(*replay_, *breakers_, {stats.begin(), stats.end()},
+                                                workers_->kept(), clock_)})
     for (rpc::Command& command : part) all.push_back(std::move(command));
   return all;
 }

@@ -50,8 +50,8 @@ void Pipeline::keep_replayable(const Burst& burst, const Selection& sent, Tsc no
     if (!meta.replayable) continue;
     // Without a record of the flight nobody can tell whether it is answered.
     const bool watched = (s.match.unwatched >> i & 1) == 0;
-    if (watched && s.kept.keep(burst.packets[i], meta, s.clients[i], ledger::stamp_of(now), unix_us,
-                               owed))
+    if (watched &&
+        s.kept.keep(burst.packets[i], meta, s.clients[i], ledger::stamp_of(now), unix_us, owed))
       continue;
     setup_.stats->replay_unkept.add(1);
   }

@@ -35,12 +35,12 @@ Packet to_second(const Packet& p) {
   return out;
 }
 
-class Replay : public testing::Test {
- protected:
-  explicit Replay(uint32_t packets = 64) : rig(two_nodes, {.replay_packets = packets}) {
+// Two nodes a service; all commands go to the first one.
+struct TwoNodes {
+  explicit TwoNodes(uint32_t packets = 64) : rig(two_nodes, {.replay_packets = packets}) {
     for (const bool v6 : {false, true})
       for (const bool second : {false, true}) node(v6, second, BreakerFlag::closed);
-    for (const bool v6 : {false, true}) node(v6, true, BreakerFlag::open);  // so all go to the first
+    for (const bool v6 : {false, true}) node(v6, true, BreakerFlag::open);
   }
 
   NodeSlot slot(bool v6, bool second) {
@@ -67,13 +67,15 @@ class Replay : public testing::Test {
   Rig rig;
 };
 
+class Replay : public testing::Test, protected TwoNodes {};
+
 TEST_F(Replay, GoesToAnotherNodeAsItCameIn) {
   uint64_t id = 0;
   for (const bool v6 : {false, true})
     for (const std::optional<uint16_t> vlan :
          {std::optional<uint16_t>(), std::optional<uint16_t>(5)})
       for (const bool driver_has_it : {false, true}) {
-        Replay one;
+        TwoNodes one;
         one.rig.port_is_slow = driver_has_it;
         Packet p = command(++id, v6);
         p.vlan = vlan;
@@ -150,7 +152,8 @@ TEST_F(Replay, WhatDoesNotFitTheOtherNodeIsTooBig) {
   p.lcp.payload = Bytes(1300, 1);
   expect_verdict(rig.run(p), V::forwarded);
   turn_over();
-  rig.forward([&](std::vector<forward::NextHop>& hops, auto&) { hops[slot(false, true)].mtu = 1400; });
+  rig.forward(
+      [&](std::vector<forward::NextHop>& hops, auto&) { hops[slot(false, true)].mtu = 1400; });
   const Result r = order(Phase::send);
   expect_verdict(r, V::too_big);
   EXPECT_EQ(r.sent.size(), 1u) << "the ICMP error";
@@ -204,9 +207,9 @@ TEST_F(Replay, OtherIntentsAreNotKept) {
   EXPECT_TRUE(order(Phase::send).sent.empty());
 }
 
-class SmallPool : public Replay {
+class SmallPool : public testing::Test, protected TwoNodes {
  protected:
-  SmallPool() : Replay(2) {}
+  SmallPool() : TwoNodes(2) {}
 };
 
 TEST_F(SmallPool, WhatCannotBeKeptIsCounted) {

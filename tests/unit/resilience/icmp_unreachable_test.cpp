@@ -104,8 +104,8 @@ class BlameNode : public ::testing::TestWithParam<bool> {
       n.source_port = lcp::be16(kOwnPort);
       n.configured = true;
     }
-    const ledger::Hash hash = world->hasher().one(
-        {u(sent()).command_id.data(), ledger::space_of(1, GetParam())});
+    const ledger::Hash hash =
+        world->hasher().one({u(sent()).command_id.data(), ledger::space_of(1, GetParam())});
     const ledger::Command command{hash, 1, 0};
     world->admit(&command, 1, kNow, world.counts, &admission);
   }
@@ -116,7 +116,9 @@ class BlameNode : public ::testing::TestWithParam<bool> {
   Unreachable u(const test::Packet& p) const {
     return parse_unreachable(4, error(3, 3, quoted(p))).value();
   }
-  std::optional<Blamed> blame(const test::Packet& p) { return blame_node(table, *world, u(p), kNow); }
+  std::optional<Blamed> blame(const test::Packet& p) {
+    return blame_node(table, *world, u(p), kNow);
+  }
 
   forward::Table table;
   ledger::test::TestLedger world;
