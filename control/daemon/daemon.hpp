@@ -5,6 +5,7 @@
 // in publish(), the only place that makes a Snapshot. Thread: main.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -113,6 +114,7 @@ class Daemon {
   std::unique_ptr<health::HealthEngine> health_;
   std::unique_ptr<resilience::BreakerBoard> breakers_;
   std::unique_ptr<resilience::ReplayDirector> replay_;
+  std::map<uint64_t, uint32_t> blamed_;  // transmissions that ICMP errors were about: each once
   std::unique_ptr<probe::Prober> prober_;
   rpc::CommandTable commands_;
   std::unique_ptr<rpc::Server> server_;

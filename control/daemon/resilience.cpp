@@ -14,6 +14,8 @@
 namespace lf::daemon {
 namespace {
 
+constexpr size_t kBlamedMax = 4096;
+
 resilience::ReplayRegions regions_of(const health::HealthEngine& health, NodeSlot slot) {
   const health::NodeRecord* node = health.node(slot);
   if (node == nullptr) return {};
@@ -81,6 +83,10 @@ void Daemon::take_icmp_error(std::span<const uint8_t> frame, const Meta& meta) {
   if (!quoted) return;
   const auto blamed = resilience::blame_node(*forward_, ledger_->ledger(), *quoted, rte_rdtsc());
   if (!blamed) return;
+  if (blamed_.size() >= kBlamedMax) blamed_.clear();
+  const auto [known, first] = blamed_.try_emplace(blamed->ref, blamed->stamp);
+  if (!first && known->second == blamed->stamp) return;
+  known->second = blamed->stamp;
   own_counts_[blamed->node].unreachable.add(1);
   // Like answers, errors about commands sent before the last transition do not count.
   if (blamed->breaker_epoch == live_->breaker(blamed->node).epoch)

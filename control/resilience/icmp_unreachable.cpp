@@ -86,7 +86,7 @@ std::optional<Unreachable> parse_unreachable(uint8_t ip_version, Bytes icmp) {
   return u;
 }
 
-std::optional<Blamed> blame_node(const forward::Table& table, ledger::Ledger& ledger,
+std::optional<Blamed> blame_node(const forward::Table& table, const ledger::Ledger& ledger,
                                  const Unreachable& u, Tsc now) {
   // The quote does not tell whether the command's organisation was proven.
   for (const bool proven : {true, false}) {
@@ -97,8 +97,7 @@ std::optional<Blamed> blame_node(const forward::Table& table, ledger::Ledger& le
     if (found.state() != ledger::State::in_flight) continue;
     const ledger::Flight& flight = found.flight;
     if (!is_sent_to(table, flight.node, u)) continue;
-    if (ledger.mark_timed_out(found.ref, ledger::stamp_of(flight.sent)))
-      return Blamed{flight.node, flight.breaker_epoch};
+    return Blamed{found.ref, ledger::stamp_of(flight.sent), flight.node, flight.breaker_epoch};
   }
   return std::nullopt;
 }

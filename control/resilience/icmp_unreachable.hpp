@@ -31,16 +31,17 @@ struct Unreachable {
 // quotes that are cut before the command's id or are no LCP command over UDP.
 std::optional<Unreachable> parse_unreachable(uint8_t ip_version, std::span<const uint8_t> icmp);
 
-// A transmission that the error ended.
+// The transmission that an error is about.
 struct Blamed {
+  ledger::Ref ref = 0;
+  uint32_t stamp = 0;
   NodeSlot node = kNoNode;
   uint16_t breaker_epoch = 0;  // of the node, when the command was sent
 };
 
 // The quoted command's transmission, if it is in flight to the node and from the address that the
-// quote names. From then on it counts as timed out, so it is a failure of its node once; a reply
-// that comes all the same still finds its way.
-std::optional<Blamed> blame_node(const forward::Table& table, ledger::Ledger& ledger,
+// quote names. Changes nothing; the caller counts each transmission once.
+std::optional<Blamed> blame_node(const forward::Table& table, const ledger::Ledger& ledger,
                                  const Unreachable& u, Tsc now);
 
 }  // namespace lf::resilience
