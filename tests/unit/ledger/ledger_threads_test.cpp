@@ -114,7 +114,9 @@ TEST(LedgerThreads, ATransmissionIsWithdrawnOrAnsweredAndNeverBoth) {
           withdrawn += mine;
         }
         step.arrive_and_wait();
-        if (t == 0) EXPECT_EQ(ends, 1) << id;
+        if (t == 0) {
+          EXPECT_EQ(ends, 1) << id;
+        }
       }
     });
   }

@@ -229,7 +229,9 @@ TEST(Rewrite, KeptCommandIsAsItCameIn) {
           const Bytes first = f.b.frame(0);
           const uint64_t first_flags = m->ol_flags;
           to_received(f.parse_table.ports, client, m, meta);
-          if (!by_port) EXPECT_FRAME(f.b.frame(0), build(in));
+          if (!by_port) {
+            EXPECT_FRAME(f.b.frame(0), build(in));
+          }
           EXPECT_EQ(m->ol_flags & RTE_MBUF_F_TX_L4_MASK, 0u);
           EXPECT_EQ(meta.vlan_tci, in_vlan);
           rewrite::to_nodes(f.table, f.parse_table.ports, *f.b.burst, f.sorted.commands, f.too_big);
