@@ -60,7 +60,7 @@ void append(benchmark::State& state) {
     audit::append(audit, packets.bursts[n++ % 8], packets.all, now++);
     ring.done(ring.published());
   }
-  state.counters["ns_per_packet"] =
+  state.counters["time_per_packet"] =
       benchmark::Counter(static_cast<double>(state.iterations()) * kBurst,
                          benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
 }

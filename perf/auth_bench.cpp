@@ -63,7 +63,7 @@ void measure(benchmark::State& bench, Fn burst) {
   for (auto _ : bench) burst();
   const double packets = static_cast<double>(bench.iterations()) * kBurst;
   const auto per_packet = Counter::kIsRate | Counter::kInvert;
-  bench.counters["ns_per_packet"] = Counter(packets / 1e9, per_packet);
+  bench.counters["time_per_packet"] = Counter(packets, per_packet);
   bench.counters["tsc_per_packet"] = Counter(packets / hz, per_packet);
 }
 

@@ -109,7 +109,7 @@ def micro(build, program, pattern, repetitions):
     if not runs:
         raise RuntimeError(f"{program} has no benchmark {pattern}")
     # Benchmarks of bursts report the time of a packet, in seconds; others their own time.
-    return [b["ns_per_packet"] * 1e9 if "ns_per_packet" in b else b["cpu_time"] for b in runs]
+    return [b["time_per_packet"] * 1e9 if "time_per_packet" in b else b["cpu_time"] for b in runs]
 
 
 def result(name, samples, unit, baseline=None, ratio=None):

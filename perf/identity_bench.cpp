@@ -33,7 +33,7 @@ void look_up(benchmark::State& state) {
     }
   uint64_t n = 0;
   for (auto _ : state) run(table, bursts[n++ % kBursts], all, 1'767'225'600'000'000);
-  state.counters["ns_per_packet"] =
+  state.counters["time_per_packet"] =
       benchmark::Counter(static_cast<double>(state.iterations()) * kBurst,
                          benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
 }

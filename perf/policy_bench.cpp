@@ -144,7 +144,7 @@ class Harness {
       policy::run(table_, *state_, burst, live);
       benchmark::DoNotOptimize(live.count);
     }
-    state.counters["ns_per_packet"] =
+    state.counters["time_per_packet"] =
         benchmark::Counter(static_cast<double>(state.iterations()) * kBurst,
                            benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
   }
@@ -304,7 +304,7 @@ void acl_rules(benchmark::State& state) {
     rte_acl_classify(acl.get(), data, results, kBurst, 1);
     benchmark::DoNotOptimize(results);
   }
-  state.counters["ns_per_packet"] =
+  state.counters["time_per_packet"] =
       benchmark::Counter(static_cast<double>(state.iterations()) * kBurst,
                          benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
 }

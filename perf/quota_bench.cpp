@@ -95,8 +95,8 @@ class PacketCost {
   explicit PacketCost(benchmark::State& bench) : bench_(bench), start_(cpu_ns()) {}
   ~PacketCost() {
     const auto packets = static_cast<double>(bench_.iterations()) * kBurst;
-    bench_.counters["ns_per_packet"] =
-        benchmark::Counter((cpu_ns() - start_) / packets, benchmark::Counter::kAvgThreads);
+    bench_.counters["time_per_packet"] =
+        benchmark::Counter((cpu_ns() - start_) * 1e-9 / packets, benchmark::Counter::kAvgThreads);
   }
 
  private:
