@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the ledger costs a command: a burst of 32 distinct new ids is hashed, looked up and entered,
+// in a table that is full of live ids. As on a worker, the buckets of a burst are asked for a while
+// before they are read (there, tags are computed meanwhile; here, the burst before is entered):
+// "at_once" does without that. The clock stops while the entries are marked as sent, which is the
+// next stage's work, and bursts in which the thread was interrupted are left out.
+#include <benchmark/benchmark.h>
+
+#include <rte_cycles.h>
+#include <sys/mman.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "dataplane/ledger/ledger.hpp"
+
+namespace lf::ledger {
+namespace {
+
+constexpr uint32_t kBurst = 32;
+constexpr double kInterruptedNs = 20'000;  // longer than any burst takes by itself
+constexpr size_t kHugePage = 2u << 20;
+
+// Zeroed, in huge pages where there are any.
+class Pages {
+ public:
+  explicit Pages(size_t bytes) : bytes_((bytes + kHugePage) / kHugePage * kHugePage + kHugePage) {
+    memory_ = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    madvise(memory_, bytes_, MADV_HUGEPAGE);
+  }
+  ~Pages() { munmap(memory_, bytes_); }
+  Pages(const Pages&) = delete;
+  Pages& operator=(const Pages&) = delete;
+  void* begin() const {
+    const auto at = reinterpret_cast<uintptr_t>(memory_);
+    return reinterpret_cast<void*>((at + kHugePage - 1) / kHugePage * kHugePage);
+  }
+
+ private:
+  size_t bytes_;
+  void* memory_;
+};
+
+double ns_per_tick() {
+  static const double value = [] {
+    const auto start = std::chrono::steady_clock::now();
+    const uint64_t tsc = rte_rdtsc();
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    const std::chrono::duration<double, std::nano> ns = std::chrono::steady_clock::now() - start;
+    return ns.count() / static_cast<double>(rte_rdtsc() - tsc);
+  }();
+  return value;
+}
+
+Settings settings_of(uint64_t entries) {
+  Settings s{.entries = entries, .window_tsc = uint64_t{1} << 50, .org_share = 0.5, .secret = {}};
+  for (int i = 0; i < 16; ++i) s.secret.aes_key[i] = static_cast<uint8_t>(29 * i + 7);
+  s.secret.tweak[0] = 0x0123456789abcdef;
+  s.secret.tweak[1] = 0xfedcba9876543210;
+  return s;
+}
+
+// New ids of many organisations, or of one.
+class Ids {
+ public:
+  Ids(uint64_t first, uint32_t orgs) : next_(first), orgs_(orgs) {}
+  void fill(Name* names, uint16_t* groups) {
+    for (uint32_t k = 0; k < kBurst; ++k, ++next_) {
+      std::memcpy(bytes_[k], &next_, sizeof next_);
+      const auto org = static_cast<uint32_t>(1 + next_ % orgs_);
+      names[k] = {bytes_[k], space_of(org, true)};
+      groups[k] = Ledger::group_of(static_cast<OrgIndex>(org), true);
+    }
+  }
+
+ private:
+  uint64_t next_;
+  uint32_t orgs_;
+  uint8_t bytes_[kBurst][16] = {};
+};
+
+struct Worker {
+  Worker(uint64_t first, uint32_t orgs) : ids(first, orgs) {}
+
+  void hash(const Ledger& ledger, Command* to) {
+    Hash hashes[kBurst];
+    ledger.hasher().run(names, kBurst, hashes);
+    for (uint32_t k = 0; k < kBurst; ++k) {
+      to[k] = {hashes[k], groups[k], 0};
+      ledger.prefetch(hashes[k]);
+    }
+  }
+  // As if sent: an entry that a worker still owns is not overwritten.
+  void done(Ledger& ledger) {
+    for (const Admission& a : admissions)
+      if (a.result == Lookup::fresh) ledger.park(a.ref);
+  }
+
+  Ids ids;
+  Name names[kBurst];
+  uint16_t groups[kBurst];
+  Command commands[2][kBurst];
+  Admission admissions[kBurst];
+  Counts counts;
+};
+
+constexpr uint32_t kOrgs = 64;
+
+struct Rig {
+  Rig(uint64_t entries, uint32_t orgs)
+      : slots(entries * sizeof(Slot)),
+        ledger(settings_of(entries), {slots.begin(), slots.begin()}) {
+    // Twice its size, so that all buckets but a handful are full. Flights are not touched here.
+    Worker filler(1, orgs);
+    for (uint64_t n = 0; n < 2 * entries; n += kBurst) enter(filler);
+  }
+  // New ids of organisation 1, until it has its share of the buckets.
+  void flood(uint64_t ids) {
+    Worker flooder(uint64_t{1} << 60, 1);
+    for (uint64_t n = 0; n < ids; n += kBurst) enter(flooder);
+  }
+  void enter(Worker& worker) {
+    worker.ids.fill(worker.names, worker.groups);
+    worker.hash(ledger, worker.commands[0]);
+    ledger.admit(worker.commands[0], kBurst, 1, worker.counts, worker.admissions);
+    worker.done(ledger);
+  }
+
+  Pages slots;
+  Ledger ledger;
+};
+
+// One rig at a time: the large one takes 256 MB.
+Rig& rig_of(uint64_t entries, uint32_t orgs) {
+  static std::unique_ptr<Rig> rig;
+  static std::pair<uint64_t, uint32_t> made;
+  if (!rig || made != std::pair(entries, orgs)) {
+    rig.reset();
+    rig = std::make_unique<Rig>(entries, orgs);
+    made = {entries, orgs};
+  }
+  return *rig;
+}
+
+enum class Fetch { ahead, at_once };
+
+// `flood`: all new ids are of one organisation, which has its share of each bucket already.
+void insert(benchmark::State& bench, uint64_t entries, Fetch fetch, bool flood) {
+  static Rig* rig = nullptr;
+  if (bench.thread_index() == 0) {
+    rig = &rig_of(entries, kOrgs);
+    if (flood) rig->flood(entries);
+  }
+  static std::atomic<uint64_t> runs{1};
+  const uint64_t run = runs.fetch_add(1);
+  auto worker = std::make_unique<Worker>(run << 40, flood ? 1 : kOrgs);
+  uint32_t turn = 0;
+  uint64_t ticks = 0, packets = 0, interrupted = 0;
+  const auto limit = static_cast<uint64_t>(kInterruptedNs / ns_per_tick());
+  bool first = true;
+  for (auto _ : bench) {
+    if (first) {  // threads wait for each other before the loop: the rig is there now
+      worker->ids.fill(worker->names, worker->groups);
+      worker->hash(rig->ledger, worker->commands[0]);
+      first = false;
+    }
+    worker->ids.fill(worker->names, worker->groups);
+    const uint64_t start = rte_rdtsc();
+    worker->hash(rig->ledger, worker->commands[turn ^ 1]);
+    const Command* now = worker->commands[fetch == Fetch::ahead ? turn : turn ^ 1];
+    rig->ledger.admit(now, kBurst, 1, worker->counts, worker->admissions);
+    const uint64_t took = rte_rdtsc() - start;
+    turn ^= 1;
+    worker->done(rig->ledger);
+    if (took > limit) {
+      ++interrupted;
+      continue;
+    }
+    ticks += took;
+    packets += kBurst;
+  }
+  const double ns = static_cast<double>(ticks) * ns_per_tick() / static_cast<double>(packets);
+  bench.counters["ns_per_packet"] = benchmark::Counter(ns * 1e-9, benchmark::Counter::kAvgThreads);
+  bench.counters["interrupted"] = static_cast<double>(interrupted);
+  bench.counters["evicted_share"] = benchmark::Counter(
+      static_cast<double>(worker->counts.evicted_early.read()) /
+          static_cast<double>(std::max<uint64_t>(worker->counts.fresh.read(), 1)),
+      benchmark::Counter::kAvgThreads);
+  bench.counters["full"] = static_cast<double>(worker->counts.full.read());
+}
+
+constexpr uint64_t kLarge = uint64_t{1} << 24;
+
+void register_all() {
+  using benchmark::RegisterBenchmark;
+  RegisterBenchmark("ledger.burst_insert",
+                    [](benchmark::State& s) { insert(s, kLarge, Fetch::ahead, false); });
+  RegisterBenchmark("ledger.burst_insert_at_once",
+                    [](benchmark::State& s) { insert(s, kLarge, Fetch::at_once, false); });
+  RegisterBenchmark("ledger.flood",
+                    [](benchmark::State& s) { insert(s, kLarge, Fetch::ahead, true); });
+  RegisterBenchmark("ledger.burst_insert_by_threads", [](benchmark::State& s) {
+    insert(s, kLarge, Fetch::ahead, false);
+  })->ThreadRange(1, 2);
+  for (uint64_t bits = 10; bits <= 24; bits += 2)
+    RegisterBenchmark(
+        ("ledger.burst_insert_by_entries/" + std::to_string(bits)).c_str(),
+        [bits](benchmark::State& s) { insert(s, uint64_t{1} << bits, Fetch::ahead, false); });
+}
+
+}  // namespace
+}  // namespace lf::ledger
+
+int main(int argc, char** argv) {
+  lf::ledger::register_all();
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
+  benchmark::RunSpecifiedBenchmarks();
+  return 0;
+}
