@@ -112,6 +112,19 @@ def micro(build, program, pattern, repetitions):
     return [b["time_per_packet"] * 1e9 if "time_per_packet" in b else b["cpu_time"] for b in runs]
 
 
+def intake(build, samples, sizes):
+    """Batches beside the plain reference, which the program itself runs."""
+    out = subprocess.run([str(build / "perf" / "intake_bench"), "--samples", str(samples), "--memory",
+                          "--sizes", *map(str, sizes)],
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+    if out.returncode != 0:
+        raise RuntimeError(f"intake_bench: {out.stderr.strip()[-500:]}")
+    for row in json.loads(out.stdout):
+        print(f"{row['name']:40} {row['value']:10.2f} ms   ratio {row['ratio']:.2f}   memory "
+              f"{row['memory_ratio']:.2f} of the input", flush=True)
+        yield row
+
+
 def result(name, samples, unit, baseline=None, ratio=None):
     value = statistics.median(samples)
     print(f"{name:40} {value:10.1f} {unit}" + (f"   ratio {ratio(value):.2f}" if ratio else ""),
@@ -161,6 +174,12 @@ def main():
     for program, pattern, name in MICRO:
         attempt(name, lambda p=program, n=pattern, to=name:
                 result(to, micro(build, p, n, repetitions), "ns"))
+    try:
+        report["results"] += intake(
+            build, repetitions * 3, (100, 1000, 10_000) + (() if args.quick else (1_000_000,)))
+    except (RuntimeError, OSError, ValueError) as error:
+        print(f"intake: {error}", file=sys.stderr, flush=True)
+        report["failures"].append({"name": "intake", "error": str(error)})
     if args.json:
         pathlib.Path(args.json).write_text(json.dumps(report, indent=1) + "\n")
     if args.compare:

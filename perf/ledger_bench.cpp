@@ -186,7 +186,7 @@ void insert(benchmark::State& bench, uint64_t entries, Fetch fetch, bool flood) 
     packets += kBurst;
   }
   const double ns = static_cast<double>(ticks) * ns_per_tick() / static_cast<double>(packets);
-  bench.counters["ns_per_packet"] = benchmark::Counter(ns * 1e-9, benchmark::Counter::kAvgThreads);
+  bench.counters["time_per_packet"] = benchmark::Counter(ns * 1e-9, benchmark::Counter::kAvgThreads);
   bench.counters["interrupted"] = static_cast<double>(interrupted);
   bench.counters["evicted_share"] = benchmark::Counter(
       static_cast<double>(worker->counts.evicted_early.read()) /
