@@ -115,6 +115,11 @@ Result<void> Daemon::open_dataplane() {
   policy_wiring_->connect([this](std::span<const uint8_t> frame, const Meta& meta) {
     return workers_->inject(frame, meta);
   });
+  intake_ =
+      std::make_unique<IntakeWiring>(config_, ports_->ports(), clock_, *loop_,
+                                     [this](std::span<const uint8_t> frame, const Meta& meta) {
+                                       return workers_->inject(frame, meta);
+                                     });
   publisher_ = std::make_unique<Publisher>(bridge_, workers_->stats(), tsc_hz_);
 
   neighbours_ = std::make_unique<neighbour::Service>(
@@ -178,6 +183,7 @@ void Daemon::add_commands() {
   };
   commands_.add(policy_wiring_->commands(publish_changes));
   commands_.add(quota_wiring_->commands(publish_changes));
+  commands_.add(intake_->commands());
   commands_.add(own_commands());
 }
 
@@ -201,6 +207,7 @@ int Daemon::run() {
 // Workers first: everything else is what they use.
 Daemon::~Daemon() {
   if (workers_) workers_->stop();
+  intake_.reset();
   server_.reset();
   http_.reset();
   publisher_.reset();

@@ -14,6 +14,7 @@
 #include "control/base/event_loop.hpp"
 #include "control/base/result.hpp"
 #include "control/config/config.hpp"
+#include "control/daemon/intake_wiring.hpp"
 #include "control/daemon/ledger_memory.hpp"
 #include "control/daemon/policy_wiring.hpp"
 #include "control/daemon/quota_wiring.hpp"
@@ -73,6 +74,7 @@ class Daemon {
   void tick_health();  // samples, weights, neighbours
   void tick_second();  // metrics, rates, versions
   void take(const rte_mbuf& packet, const Note& note);
+  void warn_of_evictions(const metrics::StatsView& view);
   // -- breakers, replay (resilience.cpp)
   void tick_breakers(MonoNs now);
   void take_icmp_error(std::span<const uint8_t> frame, const Meta& meta);
@@ -116,6 +118,7 @@ class Daemon {
   std::unique_ptr<resilience::ReplayDirector> replay_;
   std::map<uint64_t, uint32_t> blamed_;  // transmissions that ICMP errors were about: each once
   std::unique_ptr<probe::Prober> prober_;
+  std::unique_ptr<IntakeWiring> intake_;
   rpc::CommandTable commands_;
   std::unique_ptr<rpc::Server> server_;
   std::unique_ptr<metrics::HttpServer> http_;
@@ -135,6 +138,10 @@ class Daemon {
   uint64_t sweep_at_ = 0;  // bucket of the ledger where the next walk begins
   ledger::Swept swept_;    // this walk so far
   ledger::Swept last_walk_;
+  struct {  // of the ledger's live entries, when that was last warned of
+    MonoNs at = 0;
+    double count = 0, age_s_sum = 0;
+  } warned_evictions_;
   uint64_t ledger_expired_ = 0;  // entries that all walks have cleared
 };
 

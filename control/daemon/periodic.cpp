@@ -19,6 +19,7 @@ constexpr uint32_t kTakenPerTick = 1024;       // from each worker's ring
 constexpr MonoNs kDrainNsMax = 5'000'000'000;  // then the daemon stops whatever is in flight
 constexpr uint64_t kSweepsPerWindow = 4;       // walks over the whole ledger
 constexpr uint64_t kFastTicksPerSecond = 500;
+constexpr MonoNs kEvictionWarningNs = 60'000'000'000;
 
 std::span<const uint8_t> bytes_of(const rte_mbuf& m) {
   return {rte_pktmbuf_mtod(&m, const uint8_t*), rte_pktmbuf_data_len(&m)};
@@ -31,6 +32,7 @@ void Daemon::tick_fast() {
   workers_->drain(kTakenPerTick, [this](const rte_mbuf& m, const Note& note) { take(m, note); });
   load_ = workers_->share_load();
   policy_wiring_->tick();
+  intake_->tick();
   prober_->tick(now, clock_.unix_us());
   tick_breakers(now);
   publisher_->reclaim(rte_rdtsc());
@@ -68,9 +70,32 @@ void Daemon::tick_health() {
   if (auto published = publish(); !published) spdlog::error("{}", published.error().message);
 }
 
+// Live entries that go early mean that the ledger is too small for the rate: says so, at most once
+// a minute, with the window that the rate since the last time really gives.
+void Daemon::warn_of_evictions(const metrics::StatsView& view) {
+  double count = 0, age_s = 0;
+  for (const auto& group : view.groups) {
+    if (group.name != "ledger") continue;
+    for (const auto& value : group.values) {
+      if (value.name == "evicted_early") count = value.value;
+      if (value.name == "window_s_real") age_s = value.value;
+    }
+  }
+  auto& last = warned_evictions_;
+  const MonoNs now = clock_.mono_ns();
+  if (count <= last.count || (last.at != 0 && now - last.at < kEvictionWarningNs)) return;
+  const double sum = count * age_s;
+  spdlog::warn(
+      "ledger: {:.0f} commands were forgotten early; at this rate it remembers {:.1f} s, "
+      "not {} s; more ledger.entries would help",
+      count - last.count, (sum - last.age_s_sum) / (count - last.count), config_.ledger.window_s);
+  last = {now, count, sum};
+}
+
 void Daemon::tick_second() {
   quota_wiring_->tick_second();
   metrics::StatsView v = view();
+  warn_of_evictions(v);
   rates_->advance(v);
   rates_->apply(v);
   if (http_) http_->publish(metrics::to_prometheus(metrics::families(v)), metrics::status_page(v));
@@ -113,6 +138,7 @@ void Daemon::take(const rte_mbuf& packet, const Note& note) {
       take_icmp_error(bytes_of(packet), note.meta);
       return;
     case ToControl::reply:
+      intake_->answered(note);
       return;
   }
 }

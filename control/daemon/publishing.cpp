@@ -124,6 +124,7 @@ Result<void> Daemon::reload() {
   prober_->configure(config_, slots_, now.mono);
   health_->configure(config_, slots_, *counts_, now);
   health_->tick(now, *counts_, *live_);
+  intake_->configure(config_, ports_->ports());
   server_->set_allowed_uids(config_.control.allowed_uids);
   forward_dirty_ = true;
   return done(publish());

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/pipeline/pipeline.hpp"
 
+#include <rte_udp.h>
+
 #include "dataplane/answer/answer.hpp"
+#include "dataplane/core/hold_end.hpp"
 #include "dataplane/core/mbuf_note.hpp"
 #include "dataplane/identity/identity.hpp"
 #include "dataplane/parse/table.hpp"
@@ -28,6 +31,16 @@ void take_out(Selection& from, const Selection& some) noexcept {
       from.index[kept++] = from.index[i];
   }
   from.count = kept;
+}
+
+// Whether control submitted the command and nobody on the wire waits for its answer: batch intake
+// sends from UDP port 0. A held command that is released is still known by that.
+bool is_submitted(const Burst& burst, uint32_t i) noexcept {
+  const Meta& meta = burst.meta[i];
+  if (meta.origin == Origin::wire) [[likely]]
+    return false;
+  const auto* udp = rte_pktmbuf_mtod_offset(burst.packets[i], const rte_udp_hdr*, meta.l4_offset);
+  return meta.origin == Origin::intake || (was_held(meta.origin) && udp->src_port == 0);
 }
 
 }  // namespace
@@ -140,7 +153,7 @@ void Pipeline::commands(const Snapshot& snapshot, Burst& burst, const Selection&
     audit::append(s.audit, burst, round, unix_us);
     if (!all_sent) {
       keep(snapshot, burst, owned, now, out);
-      answer(snapshot, burst, round, out);
+      answer(snapshot, burst, round, now, out);
     }
     live = round = later;
   } while (live.count != 0);
@@ -156,9 +169,8 @@ void Pipeline::forward(const Snapshot& snapshot, Burst& burst, Selection& live, 
   bool replayable = false;
   for (const uint8_t i : live) {
     replayable |= burst.meta[i].replayable;
-    s.clients[i] = burst.meta[i].origin == Origin::intake
-                       ? rewrite::Client{}
-                       : rewrite::client_of(burst.packets[i], burst.meta[i]);
+    s.clients[i] = is_submitted(burst, i) ? rewrite::Client{}
+                                          : rewrite::client_of(burst.packets[i], burst.meta[i]);
   }
   Selection too_big{};
   rewrite::to_nodes(*snapshot.forward, snapshot.parse->ports, burst, live, too_big);
@@ -231,13 +243,17 @@ void Pipeline::keep(const Snapshot& snapshot, Burst& burst, const Selection& own
 }
 
 // Refused commands become the REPLY to their sender, where that is authenticated and asked for it.
-void Pipeline::answer(const Snapshot& snapshot, Burst& burst, const Selection& commands,
+// Those that control submitted go back there.
+void Pipeline::answer(const Snapshot& snapshot, Burst& burst, const Selection& commands, Tsc now,
                       Outbox& out) noexcept {
   Selection refused{};
   for (const uint8_t i : commands) {
     if (burst.packets[i] != nullptr && is_drop(burst.meta[i].verdict) &&
         burst.meta[i].verdict != Verdict::too_big) {
-      refused.add(i);
+      if (is_submitted(burst, i)) [[unlikely]]
+        to_control(burst, i, ToControl::reply, now, out);
+      else
+        refused.add(i);
     }
   }
   if (refused.count == 0) return;
@@ -251,7 +267,7 @@ void Pipeline::notify(const Snapshot& snapshot, const Burst& burst, const Select
   notices.count = 0;
   Selection live{};
   for (const uint8_t i : kept) {
-    if (!answer::wanted(burst.meta[i])) continue;
+    if (!answer::wanted(burst.meta[i]) || is_submitted(burst, i)) continue;
     rte_mbuf* fresh = rte_pktmbuf_alloc(setup_.pool);
     if (fresh == nullptr) break;
     if (answer::copy(burst, i, notices, fresh)) {
@@ -366,7 +382,7 @@ uint32_t Pipeline::due(const Snapshot& snapshot, Burst& burst, Tsc now, Outbox& 
   if (returned.count != 0) count_returned(burst, returned);
   give_back(burst, owned);
   audit::append(s.audit, burst, owned, setup_.shared->wall->unix_us(now));
-  answer(snapshot, burst, owned, out);
+  answer(snapshot, burst, owned, now, out);
   free_rest(burst, out);
   return owned.count;
 }

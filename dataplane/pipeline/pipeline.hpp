@@ -103,7 +103,7 @@ class Pipeline {
   void from_nodes(const Snapshot& snapshot, Burst& burst, Tsc now, Outbox& out) noexcept;
   void exceptions(const Snapshot& snapshot, Burst& burst, Tsc now, Outbox& out) noexcept;
   void give_back(Burst& burst, const Selection& owned) noexcept;
-  void answer(const Snapshot& snapshot, Burst& burst, const Selection& commands,
+  void answer(const Snapshot& snapshot, Burst& burst, const Selection& commands, Tsc now,
               Outbox& out) noexcept;
   void keep(const Snapshot& snapshot, Burst& burst, const Selection& owned, Tsc now,
             Outbox& out) noexcept;

@@ -103,6 +103,29 @@ TEST(Replies, ToACommandThatControlSubmitted) {
   expect_sent(r, {});
 }
 
+// Batch intake has nobody on the wire: what refuses its commands tells control, whatever became of
+// them on the way. UDP port 0 says so, also once they were held.
+TEST(Replies, ToACommandThatControlSubmittedAndThatIsRefused) {
+  Rig rig;
+  Packet p;
+  p.src_port = 0;
+  p.lcp.flags = lcp::kFlagWantsReply;
+  p.lcp.operator_id = 999;  // nobody
+  const Result denied = rig.inject(p, Origin::intake);
+  expect_verdict(denied, V::policy_denied);
+  expect_sent(denied, {});
+  EXPECT_EQ(denied.control, std::vector<ToControl>{ToControl::reply});
+  p.lcp.operator_id = 7;
+  expect_verdict(rig.inject(p, Origin::released), V::forwarded);
+  const Result again = rig.inject(p, Origin::released);
+  expect_verdict(again, V::duplicate_in_flight);
+  expect_sent(again, {});
+  EXPECT_EQ(again.control, std::vector<ToControl>{ToControl::reply});
+  const Result r = rig.run(from_node(1));
+  expect_verdict(r, V::reply_to_control);
+  EXPECT_EQ(r.control, std::vector<ToControl>{ToControl::reply});
+}
+
 Packet report(uint32_t node_id, const Key& key) {
   Packet p = from_node(5);
   p.lcp.type = 4;

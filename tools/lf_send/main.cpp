@@ -107,5 +107,5 @@ int main(int argc, char** argv) {
     case send::Mode::commands:
       break;
   }
-  return run_commands(*options, run);
+  return run_commands(*options, options->run.value_or(run));
 }

@@ -64,6 +64,7 @@ void add_content(CLI::App& app, Options& o, Raw& raw) {
   app.add_option("--target-id", raw.target_ids, "What commands are for")->capture_default_str();
   app.add_flag("--random", o.random, "Draw from the lists instead of going round");
   app.add_option("--seed", o.seed, "Of everything random")->capture_default_str();
+  app.add_option("--run", o.run, "Number in every command id: the same one gives the same ids again");
   app.add_option("--payload", raw.payload_size, "Bytes after the header")
       ->check(CLI::Range(size_t{0}, lcp::kPayloadMax));
   app.add_option("--payload-text", raw.payload_text, "These bytes after the header");

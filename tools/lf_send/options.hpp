@@ -58,6 +58,7 @@ struct Options {
   std::vector<uint32_t> orgs{1}, operators{1}, intents{1}, severities{1}, target_ids{1};
   bool random = false;  // else round robin over all combinations
   uint64_t seed = 1;
+  std::optional<uint64_t> run;       // nothing: random, so that no two runs have an id in common
   std::vector<lcp::Id> ids;          // approve: of held commands
   std::optional<lcp::KeyBytes> key;  // for every organisation
   uint16_t key_id = 1;               // of `key`

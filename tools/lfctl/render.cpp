@@ -7,6 +7,7 @@
 #include <cmath>
 #include <ctime>
 
+#include "tools/lfctl/intake.hpp"
 #include "tools/lfctl/table.hpp"
 #include "tools/lfctl/views.hpp"
 
@@ -121,6 +122,7 @@ std::string render(const std::string& method, const Json& result, const Style& s
     if (method == "quota.top" || method == "quota.status") return quota_view(result, style);
     if (method == "stats") return stats_view(result, style, previous);
     if (method == "route.explain") return explain_view(result, style);
+    if (method == kSubmitMethod) return submit_view(result);
     if (method == "help") return help_view(result, style);
     if (method == "policy.check") return check_view(result, style);
     if (method == "policy.diff") return diff_view(result);

@@ -13,6 +13,7 @@
 #include <set>
 
 #include "tools/lfctl/command_line.hpp"
+#include "tools/lfctl/intake.hpp"
 #include "tools/lfctl/render.hpp"
 
 namespace lf::ctl {
@@ -64,7 +65,9 @@ bool says_no(const Json& result) {
 }
 
 int call_once(Client& client, const Invocation& invocation, const Options& options) {
-  const auto result = client.call(invocation.method, invocation.params);
+  const auto result = invocation.method == kSubmitMethod
+                          ? submit_batch(client, invocation.params, options)
+                          : client.call(invocation.method, invocation.params);
   if (!result) {
     if (options.json && result.error().failure == Failure::refused)
       print(Json{{"error", {{"code", result.error().code}, {"message", result.error().message}}}}
@@ -156,7 +159,7 @@ int run(const std::vector<std::string>& words) {
   if (!words.empty() && words[0] == "__complete")
     return complete(client, line, {words.begin() + 1, words.end()});
   if (!client && !is_local(words)) return complain(client.error());
-  const Invocation invocation = line.parse(words);
+  const Invocation invocation = line.parse(with_plain_flags(words));
   if (!client && invocation.status != kOk)
     std::fprintf(stderr, "\nThe daemon's own commands are not shown: %s.\n",
                  client.error().message.c_str());
