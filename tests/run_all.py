@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs every test suite. On a fresh Debian 12, as root, it installs what is missing by itself.
 
-    python3 tests/run_all.py                 all suites, the slow ones in a quick form
+    python3 tests/run_all.py                 all suites but those under ON_DEMAND
     python3 tests/run_all.py --suite unit    one of them (may be repeated)
     python3 tests/run_all.py --list          their names
 
@@ -128,14 +128,9 @@ def suite_e2e(tally):
                   out[-6000:] if failed else "\n".join(x for x in lines if x.startswith("skip ")))
 
 
-def fuzz_build(*targets):
-    """clang++ with coverage, ASan and UBSan in everything."""
-    return provision.build("build-fuzz", compiler="clang++", targets=targets, options=[
-        "-Dfuzz=true", "-Doptimization=1", "-Dwerror=false"])
-
-
 def suite_fuzz(tally):
-    directory = fuzz_build("fuzzers")
+    directory = provision.build("build-fuzz", compiler="clang++", targets=["fuzzers"], options=[
+        "-Dfuzz=true", "-Doptimization=1", "-Dwerror=false"])
     programs = [p for p in (directory / "tests" / "fuzz").glob("fuzz_*") if p.is_file()]
     for program in sorted(programs):
         seeds = ROOT / "tests" / "fuzz" / "seeds" / program.name.removeprefix("fuzz_")
@@ -159,18 +154,12 @@ def sanitizer_env():
                 LF_TEST_QUICK="1")
 
 
-def suite_sanitize(tally, quick=False):
+def suite_sanitize(tally):
     """Unit and packet programs under ASan+UBSan; those with threads or lock-free structures (listed
-    in tests/unit/meson.build) under TSan. Quick: of the former only the packet cases, from the
-    fuzzers' build."""
-    if quick:
-        program = fuzz_build("tests/packet/packet_tests") / "tests" / "packet" / "packet_tests"
-        run_gtest(tally, program, "asan/packet_tests", env=sanitizer_env())
+    in tests/unit/meson.build) under TSan."""
     for name, sanitizers, kinds, target in (
             ("asan", "address,undefined", {"unit", "packet"}, "test-programs"),
             ("tsan", "thread", {"unit"}, "threaded-programs")):
-        if quick and name == "asan":
-            continue
         directory = provision.build(f"build-{name}", targets=[target], options=[
             f"-Db_sanitize={sanitizers}", "-Doptimization=1", "-Db_lundef=false",
             "-Ddebug=false", "-Dcpp_args=-g1"])  # lines for the reports, no more: compiles faster
@@ -201,15 +190,15 @@ SUITES = {
     "unit": suite_unit,
     "packet": suite_packet,
     "e2e": suite_e2e,
-    "bench-smoke": suite_bench_smoke,
     "fuzz": suite_fuzz,
     "sanitize": suite_sanitize,
+    "bench-smoke": suite_bench_smoke,
 }
 
-# These build everything again, with clang or a sanitizer. A run of all suites starts them only
-# within these minutes of its beginning, so that a slow machine is done in 40; else they count as
-# skipped, and say so.
-STARTS_WITHIN_MIN = {"fuzz": 12, "sanitize": 17}
+
+# Not part of a run without --suite, and counted as skipped there: building everything again with
+# clang and under two sanitizers takes longer than all the rest.
+ON_DEMAND = {"fuzz", "sanitize"}
 
 
 def main():
@@ -221,21 +210,14 @@ def main():
         print("\n".join(SUITES))
         return 0
     tally = Tally()
-    began = time.monotonic()
     try:
         provision.install("run", "test")
         for name in args.suite or SUITES:
             print(f"{name}:", flush=True)
-            limit = STARTS_WITHIN_MIN.get(name)
-            if limit is None or args.suite:
-                SUITES[name](tally)
-            elif time.monotonic() - began > 60 * limit:
-                tally.add(name, 0, 0, 1, 0, f"skipped: {limit} minutes have gone by; run it with "
-                                            f"--suite {name}")
-            elif name == "sanitize":
-                suite_sanitize(tally, quick=True)
-            else:
-                SUITES[name](tally)
+            if not args.suite and name in ON_DEMAND:
+                tally.add(name, 0, 0, 1, 0, f"skipped: run it with --suite {name}")
+                continue
+            SUITES[name](tally)
     except provision.ProvisionError as error:
         provision.main_error(error)
         tally.failed += 1
