@@ -27,9 +27,7 @@ def config(replayable):
 
 def one_case(death, replayable, rate):
     with Lab("lfp1") as lab:
-        lab.start_daemon(config(replayable))
-        nodes = [lab.start_node(n) for n in range(1, 4)]
-        lab.wait_for("the nodes' MAC addresses", lab.nodes_resolved)
+        nodes = lab.start_all(config(replayable))
         capture = lab.capture_to_node(1)
         send = lab.start_send("--seconds", 6, "--rate", rate, "--want-reply", "--deadline-ms", 5000,
                               "--timeout-ms", 5000)

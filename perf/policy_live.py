@@ -50,10 +50,7 @@ def main():
             {"id": 3, "name": "carol", "roles": ["flight-director"], "mfa_level": 2},
             {"id": 4, "name": "dave", "roles": ["security"], "mfa_level": 1}]
         config["audit"] = {"enabled": True, "directory": str(lab.directory / "audit")}
-        lab.start_daemon(config)
-        for n in range(1, lab.node_count + 1):
-            lab.start_node(n)
-        lab.wait_for("the nodes' MAC addresses", lab.nodes_resolved)
+        lab.start_all(config)
 
         lab.rpc("policy.compare", {"action": "start"})
         began = time.monotonic()

@@ -32,10 +32,7 @@ def main():
     with Lab("lfp2", nodes=2) as lab:
         config = basic_config(nodes=2)
         config["services"][0]["health"] = {"warmup": f"{options.warmup}s"}
-        lab.start_daemon(config)
-        for n in (1, 2):
-            lab.start_node(n)
-        lab.wait_for("the nodes' MAC addresses", lab.nodes_resolved)
+        lab.start_all(config)
         lab.rpc("node.drain", {"node": "n1"})
         lab.start_send("--seconds", options.warmup + 10, "--rate", options.rate)
         time.sleep(3)

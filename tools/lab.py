@@ -286,6 +286,20 @@ class Lab:
         return Capture(self, f"to_n{number}",
                        f"ether dst 02:00:00:00:00:{10 + number:02x} and udp")
 
+    def start_all(self, config, **node_options):
+        """The daemon and all nodes, which are returned when it knows their MAC addresses."""
+        self.start_daemon(config)
+        nodes = [self.start_node(n, **node_options) for n in range(1, self.node_count + 1)]
+        self.wait_for("the nodes' MAC addresses", self.nodes_resolved)
+        return nodes
+
+    def stop_nodes(self):
+        """Ends all nodes, which then write what they saw; returns their names."""
+        nodes = [p for p in self.processes if p.name.startswith("node")]
+        for node in nodes:
+            node.stop()
+        return [node.name for node in nodes]
+
     def nodes_resolved(self):
         """True once the data plane knows every node's MAC address."""
         return all(n["mac"] for n in self.rpc("neighbours.list"))

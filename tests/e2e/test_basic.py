@@ -11,24 +11,9 @@ def run_commands(lab, *options, timeout=60):
     return lab.report("send")
 
 
-def stop_nodes(lab):
-    names = [p.name for p in lab.processes if p.name.startswith("node")]
-    for p in lab.processes:
-        if p.name in names:
-            p.stop()
-    return names
-
-
-def started(lab, config, **node_options):
-    lab.start_daemon(config)
-    for n in range(1, lab.node_count + 1):
-        lab.start_node(n, **node_options)
-    lab.wait_for("the nodes' MAC addresses", lab.nodes_resolved)
-
-
 def test_commands_reach_one_node_each_and_are_answered():
     with Lab("lfe1") as lab:
-        started(lab, basic_config())
+        lab.start_all(basic_config())
         report = run_commands(lab, "--count", 5000, "--rate", 5000, "--org", "1,2")
         equal(report["unique"], 5000, "unique")
         check(report["answered"] >= 4995, f"answered {report['answered']} of 5000")
@@ -37,23 +22,23 @@ def test_commands_reach_one_node_each_and_are_answered():
         equal(verdicts["forwarded"], 5000, "forwarded")
         shares = [n["sent"] for n in lab.rpc("nodes.list")]
         check(min(shares) > 500, f"every node takes part: {shares}")  # weights follow health
-        deliveries = lab.deliveries(stop_nodes(lab))
+        deliveries = lab.deliveries(lab.stop_nodes())
         equal(len(deliveries), 5000, "ids that reached nodes")
         equal(max(deliveries.values()), 1, "deliveries of one id")
 
 
 def test_af_xdp_port():
     with Lab("lfe2") as lab:
-        started(lab, basic_config(port="af_xdp"))
+        lab.start_all(basic_config(port="af_xdp"))
         report = run_commands(lab, "--count", 5000, "--rate", 5000)
         check(report["answered"] >= 4995, f"answered {report['answered']} of 5000")
-        deliveries = lab.deliveries(stop_nodes(lab))
+        deliveries = lab.deliveries(lab.stop_nodes())
         equal(max(deliveries.values()), 1, "deliveries of one id")
 
 
 def test_duplicates_over_two_workers_reach_nodes_once():
     with Lab("lfe3", queues=2) as lab:
-        started(lab, basic_config(workers=2))
+        lab.start_all(basic_config(workers=2))
         report = run_commands(lab, "--count", 10000, "--rate", 5000, "--sockets", 8,
                               "--duplicates", 30)
         equal(report["unique"], 10000, "unique")
@@ -61,7 +46,7 @@ def test_duplicates_over_two_workers_reach_nodes_once():
         check(report["answered"] >= 9990, f"answered {report['answered']}")
         workers = [w["rx"] for w in lab.rpc("stats")["workers"]]
         check(all(rx > 0 for rx in workers), f"both workers had packets: {workers}")
-        deliveries = lab.deliveries(stop_nodes(lab))
+        deliveries = lab.deliveries(lab.stop_nodes())
         equal(len(deliveries), 10000, "ids that reached nodes")
         equal(sum(c > 1 for c in deliveries.values()), 0, "ids that reached nodes twice")
         conserved(lab)
@@ -83,7 +68,7 @@ def test_ipv6():
 
 def test_refusals_are_named_and_answered():
     with Lab("lfe5") as lab:
-        started(lab, basic_config())
+        lab.start_all(basic_config())
         # Operator 2 is an observer: firmware-patch (5) is not for it.
         report = run_commands(lab, "--operator", 2, "--intent", 5, "--count", 100, "--rate", 1000,
                               "--want-reply")
@@ -99,7 +84,7 @@ def test_refusals_are_named_and_answered():
 
 def test_ping_and_drain_of_a_node():
     with Lab("lfe6") as lab:
-        started(lab, basic_config())
+        lab.start_all(basic_config())
         out = lab.inside("client", "ping", "-c", "3", "-i", "0.2", "-W", "1", "10.71.0.1")
         check(" 0% packet loss" in out, out)
         lab.rpc("node.drain", {"node": "n1"})
@@ -126,7 +111,7 @@ def test_what_is_not_ours_goes_to_the_kernel_and_back():
 
 def test_weights_and_reloads_under_load_lose_nothing():
     with Lab("lfe7") as lab:
-        started(lab, basic_config())
+        lab.start_all(basic_config())
         send = lab.start_send("--seconds", 8, "--rate", 3000, "--retries", 3)
         for i in range(1000):
             lab.rpc("node.set_weight", {"node": "n1", "weight": 50 + i % 100})
@@ -143,7 +128,7 @@ def test_weights_and_reloads_under_load_lose_nothing():
         snapshot = stats["snapshot"]
         check(snapshot["generation"] > 900, f"generations: {snapshot}")
         check(snapshot["published_us"] > 0, f"the time to all workers is measured: {snapshot}")
-        deliveries = lab.deliveries(stop_nodes(lab))
+        deliveries = lab.deliveries(lab.stop_nodes())
         equal(len(deliveries), report["unique"], "ids that reached nodes")
         equal(max(deliveries.values()), 1, "deliveries of one id")
 

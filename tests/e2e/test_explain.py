@@ -10,13 +10,6 @@ STAGES = ["parse", "authenticate", "validate", "admission", "dedup", "identify",
           "choose", "rewrite"]
 
 
-def start(lab):
-    lab.start_daemon(basic_config())
-    for n in range(1, lab.node_count + 1):
-        lab.start_node(n)
-    lab.wait_for("the nodes' MAC addresses", lab.nodes_resolved)
-
-
 def explain(lab, **fields):
     params = {"org": "acme", "operator": 1, "intent": "status-refresh", **fields}
     return lab.rpc("route.explain", params)
@@ -34,7 +27,7 @@ def verdicts(lab):
 
 def test_explain_agrees_with_what_happens():
     with Lab("lfx1") as lab:
-        start(lab)
+        lab.start_all(basic_config())
         before = verdicts(lab)
         passed = explain(lab)
         equal(passed["verdict"], "forwarded", "verdict")
@@ -62,12 +55,9 @@ def test_explain_agrees_with_what_happens():
 
 def test_explain_of_a_known_id_names_its_state():
     with Lab("lfx1") as lab:
-        start(lab)
+        lab.start_all(basic_config())
         equal(send(lab)["answered"], 1, "answered")
-        for p in lab.processes:
-            if p.name.startswith("node"):
-                p.stop()  # then it writes the ids that it saw
-        ids = list(lab.deliveries(["node1", "node2", "node3"]))
+        ids = list(lab.deliveries(lab.stop_nodes()))
         equal(len(ids), 1, "ids at nodes")
         again = explain(lab, command_id=ids[0])
         equal(again["verdict"], "duplicate_answered", "an answered id")
@@ -76,7 +66,7 @@ def test_explain_of_a_known_id_names_its_state():
 
 def test_bad_questions_get_a_located_error():
     with Lab("lfx1") as lab:
-        start(lab)
+        lab.start_all(basic_config())
         for fields, word in (({"org": "nobody"}, "org"), ({"intent": "dance"}, "intent"),
                              ({"command_id": "xyz"}, "command_id"), ({"from": "here"}, "from"),
                              ({"service": "none"}, "service")):

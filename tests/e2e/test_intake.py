@@ -13,13 +13,6 @@ from lab import Lab, basic_config
 RISKY = 50  # a target whose commands are held
 
 
-def started(lab, config=None):
-    lab.start_daemon(config or basic_config())
-    for n in range(1, lab.node_count + 1):
-        lab.start_node(n)
-    lab.wait_for("the nodes' MAC addresses", lab.nodes_resolved)
-
-
 def command(number, **changes):
     fields = {"command_id": str(uuid.UUID(int=number)), "org": "acme", "satellite_id": "sat-7",
               "intent": "status-refresh", "issued_by": "alice", "signature": "gateway",
@@ -49,21 +42,13 @@ def submit(lab, path, *options):
     return json.loads(lfctl(lab, "--json", "intake", "submit", path, *options))
 
 
-def stop_nodes(lab):
-    names = [p.name for p in lab.processes if p.name.startswith("node")]
-    for p in lab.processes:
-        if p.name in names:
-            p.stop()
-    return names
-
-
 def hex_id(text):
     return text.replace("-", "")
 
 
 def test_a_file_with_errors_and_duplicates_reaches_the_nodes_once():
     with Lab("lfia") as lab:
-        started(lab)
+        lab.start_all(basic_config())
         rows = [command(n) for n in range(400, 0, -1)]
         rows.insert(10, "{broken")
         rows.insert(20, command(1000, deadline="2001-01-01"))
@@ -81,14 +66,14 @@ def test_a_file_with_errors_and_duplicates_reaches_the_nodes_once():
         equal(got["by_status"], {"ok": 400}, "answers")
         equal([a["command_id"] for a in got["answers"]], got["accepted"], "order of the answers")
         conserved(lab)
-        deliveries = lab.deliveries(stop_nodes(lab))
+        deliveries = lab.deliveries(lab.stop_nodes())
         equal(set(deliveries), {hex_id(c) for c in got["accepted"]}, "ids that reached nodes")
         equal(max(deliveries.values()), 1, "deliveries of one id")
 
 
 def test_standard_input_and_what_people_see():
     with Lab("lfib", nodes=1) as lab:
-        started(lab, basic_config(nodes=1))
+        lab.start_all(basic_config(nodes=1))
         path = write(lab, [command(1), command(2), "[]"])
         with open(path, encoding="utf-8") as rows:
             out = lfctl(lab, "intake", "submit", "--wait", "-", stdin=rows)
@@ -102,7 +87,7 @@ def test_refusals_come_back():
     with Lab("lfic", nodes=1) as lab:
         config = basic_config(nodes=1)
         config["targets"] = [{"id": RISKY, "risk": 70}]
-        started(lab, config)
+        lab.start_all(config)
         got = lab.rpc("intake.submit", {"wait": True, "commands": [
             command(1, intent="firmware-patch", issued_by="bob"),
             command(2, issued_by="nobody"),
@@ -122,7 +107,7 @@ def test_a_held_command_is_answered_when_it_is_released():
     with Lab("lfid", nodes=1) as lab:
         config = basic_config(nodes=1)
         config["targets"] = [{"id": RISKY, "risk": 70}]
-        started(lab, config)
+        lab.start_all(config)
         path = write(lab, [command(1, satellite_id=str(RISKY)), command(2, satellite_id=str(RISKY))])
         waiting = subprocess.Popen([str(lab.bin / "lfctl"), "--socket", str(lab.socket), "--json",
                                     "intake", "submit", str(path), "--wait", "--wait-s", "60"],
@@ -140,7 +125,7 @@ def test_a_held_command_is_answered_when_it_is_released():
 
 def test_a_large_batch_loses_nothing():
     with Lab("lfie") as lab:
-        started(lab)
+        lab.start_all(basic_config())
         got = submit(lab, write(lab, (command(n) for n in range(1, 30001))), "--wait", "--summary",
                      "--wait-s", 30)
         equal(got["accepted_count"], 30000, "accepted")
@@ -148,7 +133,7 @@ def test_a_large_batch_loses_nothing():
         check(got["by_status"].get("ok", 0) >= 29900, f"answers: {got['by_status']}")
         equal(sum(got["by_status"].values()), 30000, "answers")
         conserved(lab)
-        deliveries = lab.deliveries(stop_nodes(lab))
+        deliveries = lab.deliveries(lab.stop_nodes())
         check(max(deliveries.values()) == 1, "ids that reached nodes twice")
 
 
@@ -157,7 +142,7 @@ def test_duplicates_are_known_after_a_restart():
         config = basic_config(nodes=2)
         config["ledger"] = {"entries": 65536, "window": "120s",
                             "save": str(lab.directory / "ledger.saved")}
-        started(lab, config)
+        lab.start_all(config)
         wire = ["--count", 200, "--rate", 1000, "--run", 77, "--want-reply", "--retries", 3]
         lab.start_send(*wire, name="before").wait(30)
         equal(lab.report("before")["answered"], 200, "answered before")
@@ -172,7 +157,7 @@ def test_duplicates_are_known_after_a_restart():
         verdicts = lab.rpc("stats")["verdicts"]
         equal(verdicts["forwarded"], 0, "commands forwarded again")
         check(verdicts["duplicate_answered"] >= 300, str(verdicts))
-        deliveries = lab.deliveries(stop_nodes(lab))
+        deliveries = lab.deliveries(lab.stop_nodes())
         equal(len(deliveries), 300, "ids that reached nodes")
         equal(max(deliveries.values()), 1, "deliveries of one id")
 

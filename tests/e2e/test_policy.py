@@ -18,13 +18,6 @@ def policy_config(lab, **overrides):
     return config
 
 
-def started(lab, config):
-    lab.start_daemon(config)
-    for n in range(1, lab.node_count + 1):
-        lab.start_node(n)
-    lab.wait_for("the nodes' MAC addresses", lab.nodes_resolved)
-
-
 def send(lab, *options, name="send"):
     process = lab.start_send(*options, name=name)
     process.wait(60)
@@ -54,7 +47,7 @@ def audit(lab, count, **query):
 
 def test_an_observer_may_not_and_the_audit_says_why():
     with Lab("lfpa") as lab:
-        started(lab, policy_config(lab))
+        lab.start_all(policy_config(lab))
         send(lab, "--count", 20, "--rate", 200, "--operator", 2, "--intent", 3, "--want-reply")
         equal(lab.rpc("stats")["verdicts"]["policy_denied"], 20, "denied")
         records = audit(lab, 20, outcome="deny")
@@ -67,7 +60,7 @@ def test_an_observer_may_not_and_the_audit_says_why():
 
 def test_a_held_command_goes_on_when_two_have_approved():
     with Lab("lfpb") as lab:
-        started(lab, policy_config(lab))
+        lab.start_all(policy_config(lab))
         sender = lab.start_send("--count", 1, "--intent", 1, "--target-id", RISKY, "--want-reply",
                                 "--hold-ms", 20000, "--deadline-ms", 30000, "--timeout-ms", 20000)
         command = held(lab, 1)[0]
@@ -87,7 +80,7 @@ def test_a_held_command_goes_on_when_two_have_approved():
 
 def test_refused_and_expired():
     with Lab("lfpc") as lab:
-        started(lab, policy_config(lab))
+        lab.start_all(policy_config(lab))
         for deadline_ms, name in ((30000, "refused"), (2500, "expired")):
             lab.start_send("--count", 1, "--intent", 1, "--target-id", RISKY, "--want-reply",
                            "--hold-ms", 15000, "--deadline-ms", deadline_ms, "--timeout-ms", 15000,
@@ -106,7 +99,7 @@ def test_refused_and_expired():
 
 def test_versions_change_under_load_and_every_record_replays():
     with Lab("lfpd") as lab:
-        started(lab, policy_config(lab))
+        lab.start_all(policy_config(lab))
         lab.rpc("policy.compare", {"action": "start"})
         sender = lab.start_send("--seconds", 6, "--rate", 1500, "--org", "1,2", "--intent", "1-5",
                                 "--severity", "1-5", "--operator", "1-4")
@@ -139,7 +132,7 @@ def test_no_disagreement_with_the_shipped_rules():
     with Lab("lfpe") as lab:
         config = policy_config(lab)
         config["audit"]["enabled"] = False  # comparing needs no log
-        started(lab, config)
+        lab.start_all(config)
         lab.rpc("policy.compare", {"action": "start"})
         send(lab, "--count", 6000, "--rate", 2000, "--org", "1,2", "--intent", "1-7", "--severity",
              "1-5", "--operator", "1-5", "--target-id", f"1,{RISKY}", "--random", "--hold-ms", 500,

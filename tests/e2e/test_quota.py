@@ -20,13 +20,6 @@ HERE = pathlib.Path(__file__).resolve().parent
 WEBHOOK, ALERTMANAGER = 9080, 9093
 
 
-def started(lab, config):
-    lab.start_daemon(config)
-    for n in range(1, lab.node_count + 1):
-        lab.start_node(n)
-    lab.wait_for("the nodes' MAC addresses", lab.nodes_resolved)
-
-
 def limited(limit, org=0, hard=False, **overrides):
     config = basic_config(**overrides)
     config["organisations"][org]["quota"] = {"limit": f"{limit}/min", "hard": hard}
@@ -114,7 +107,7 @@ def test_an_organisation_at_twice_its_quota():
 
 def test_a_changed_limit_applies_at_once_and_resets_nothing():
     with Lab("lfqb") as lab:
-        started(lab, limited(100))
+        lab.start_all(limited(100))
         report = send(lab, "--count", 120, "--rate", 2000, "--want-reply", "--deadline-ms", 30000)
         equal(report["by_status"]["throttled"], 30, "throttled")
         equal(acme(lab)["used"], 90, "used")
@@ -148,7 +141,7 @@ def test_intents_and_the_organisation_hard_and_zero_limits():
                              {"name": "orbit-adjust", "code": 3, "clearance": 1}]
         config["organisations"][0]["intents"] = {"replay-window": {"limit": "50/min", "hard": True},
                                                  "orbit-adjust": "0/min"}
-        started(lab, config)
+        lab.start_all(config)
         options = ("--rate", 2000, "--want-reply")
         report = send(lab, "--count", 60, "--intent", 2, *options)
         equal(report["by_status"], {"ok": 45, "throttled": 15}, "the intent's limit rules")
@@ -174,7 +167,7 @@ def test_intents_and_the_organisation_hard_and_zero_limits():
 
 def test_one_at_a_hundred_times_its_quota_costs_others_nothing():
     with Lab("lfqd", queues=2) as lab:
-        started(lab, limited(600, workers=2))
+        lab.start_all(limited(600, workers=2))
         quiet = send(lab, "--seconds", 8, "--rate", 200, "--org", 2, "--sockets", 4, name="quiet")
         attack = lab.start_send("--seconds", 12, "--rate", 1000, "--sockets", 8, "--timeout-ms", 200,
                                 name="attack")
@@ -196,7 +189,7 @@ def test_admission_control_sheds_new_commands_at_its_limit():
     with Lab("lfqe", nodes=1) as lab:
         config = basic_config(nodes=1, admission={"hard_limit": 100})
         config["services"][0]["timeout"] = "10s"
-        started(lab, config)
+        lab.start_all(config)
         lab.node_command(1, "set service_ms 5000")  # slow, but no reason to eject it
         report = send(lab, "--count", 300, "--rate", 1000, "--want-reply", "--timeout-ms", 500)
         equal(report["by_status"].get("busy"), 200, f"told busy: {report['by_status']}")
@@ -215,7 +208,7 @@ def test_what_is_in_flight_comes_back_to_nothing():
     with Lab("lfqh", queues=2) as lab:
         config = basic_config(workers=2)
         config["services"][0]["timeout"] = "300ms"
-        started(lab, config)
+        lab.start_all(config)
         for n in range(1, 4):
             lab.node_command(n, "set silent 20")
             lab.node_command(n, "set service_ms 20")
@@ -296,7 +289,7 @@ def test_three_exhaustions_reach_real_sinks_also_over_restarts():
     with Lab("lfqf", nodes=1) as lab:
         sinks = Sinks(lab)
         config = limited(100_000, nodes=1, notifications=sinks.config())
-        started(lab, config)
+        lab.start_all(config)
         exhaust(lab, 2)
         equal(lab.rpc("notifications.list")["notifications"], [], "after two exhaustions")
         exhaust(lab, 1)

@@ -21,13 +21,6 @@ def replayable_config(nodes=3, **service):
     return config
 
 
-def started(lab, config):
-    lab.start_daemon(config)
-    nodes = [lab.start_node(n) for n in range(1, lab.node_count + 1)]
-    lab.wait_for("the nodes' MAC addresses", lab.nodes_resolved)
-    return nodes
-
-
 def breaker(lab, name):
     return next(b for b in lab.rpc("breakers.list")["breakers"] if b["node"] == name)
 
@@ -60,7 +53,7 @@ def expect_nothing_lost(lab, report):
 
 def test_kill_9_of_one_node_of_three_loses_nothing():
     with Lab("lfr1") as lab:
-        nodes = started(lab, replayable_config())
+        nodes = lab.start_all(replayable_config())
         report = send_while(lab, nodes[0].kill)
         equal(breaker(lab, "n1")["state"], "open", "the dead node's breaker")
         check(lab.rpc("stats")["replays"] > 0, "something was in flight and sent again")
@@ -70,7 +63,7 @@ def test_kill_9_of_one_node_of_three_loses_nothing():
 def test_a_machine_that_falls_silent_loses_nothing():
     """No ICMP error tells that it is gone: only time-outs do."""
     with Lab("lfr2") as lab:
-        started(lab, replayable_config())
+        lab.start_all(replayable_config())
         report = send_while(lab, lambda: lab.link("n1", False))
         equal(breaker(lab, "n1")["cause"], "failures", "why the breaker opened")
         replays = lab.rpc("stats")["replays"]
@@ -83,7 +76,7 @@ def test_replay_over_two_workers():
         config = replayable_config()
         config["dataplane"]["workers"] = 2
         config["ports"] = basic_config(workers=2)["ports"]
-        started(lab, config)
+        lab.start_all(config)
         send = lab.start_send("--seconds", 6, "--rate", RATE, "--want-reply", "--sockets", 8,
                               "--deadline-ms", 5000, "--timeout-ms", 5000)
         time.sleep(2)
@@ -95,7 +88,7 @@ def test_replay_over_two_workers():
 
 def test_icmp_errors_open_the_breaker_before_any_time_out():
     with Lab("lfr4") as lab:
-        nodes = started(lab, replayable_config(timeout="5s", breaker={"failures": 3}))
+        nodes = lab.start_all(replayable_config(timeout="5s", breaker={"failures": 3}))
         report = send_while(lab, nodes[0].kill)
         # The kernel sends six errors at once and then one a second, so three are on their way.
         n1 = node(lab, "n1")
@@ -108,7 +101,7 @@ def test_without_replay_commands_in_flight_are_lost_and_no_more():
     with Lab("lfr5") as lab:
         config = replayable_config()
         config["intents"][0]["replayable"] = False
-        started(lab, config)
+        lab.start_all(config)
         report = send_while(lab, lambda: lab.link("n1", False), seconds=4)
         print(f"  lost {report['lost']} of {report['unique']}")
         check(report["lost"] > 0, "what was in flight to the dead node")
@@ -125,7 +118,7 @@ def test_a_region_dies_and_returns_by_warm_up():
             health={"warmup": "6s"})
         for n, region in zip(config["services"][0]["nodes"], ["east", "east", "west"]):
             n["region"] = region
-        started(lab, config)
+        lab.start_all(config)
         send = lab.start_send("--seconds", 25, "--rate", 2000, "--want-reply", "--deadline-ms",
                               5000, "--timeout-ms", 5000)
         time.sleep(2)
@@ -155,7 +148,7 @@ def lfctl(lab, *arguments):
 
 def test_an_operator_trips_and_resets_a_breaker():
     with Lab("lfr7", nodes=1) as lab:
-        started(lab, replayable_config(nodes=1))
+        lab.start_all(replayable_config(nodes=1))
 
         def statuses():
             lab.start_send("--count", 200, "--rate", 1000, "--want-reply").wait(30)
