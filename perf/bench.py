@@ -40,6 +40,13 @@ PIPELINE = [
     ("pipeline.command.auth.ledger2e24", ["--auth", "1", "--entries", str(1 << 24)]),
     ("pipeline.command.auth.nodes1000", ["--auth", "1", "--nodes", "1000"]),
 ]
+# 64-byte UDP (60 without the FCS), every flow known; beside testpmd with those frames.
+FLOWS = [
+    ("pipeline.flow", ["--flows", "10000"]),
+    ("pipeline.flow.1m", ["--flows", "1000000"]),
+    ("pipeline.flow.dsr", ["--flows", "10000", "--mode", "dsr-l2"]),
+    ("pipeline.flow.ipip", ["--flows", "10000", "--mode", "ipip"]),
+]
 # Google Benchmark programs: program, name in it, name in the JSON
 MICRO = [
     ("ledger_bench", "ledger.burst_insert", "ledger.burst_insert"),
@@ -162,15 +169,24 @@ def main():
                 baselines[mode] = testpmd(mode, pcap, seconds)
                 return result(f"testpmd.{mode}", baselines[mode], "Mpps")
             attempt(f"testpmd.{mode}", run)
-        swap = statistics.median(baselines.get("5tswap") or [0])
-        for name, options in PIPELINE:
-            def run(name=name, options=options):
-                samples = pipeline(build, options, passes)["samples"]
-                if not swap:
-                    return result(name, samples, "ns")
-                return result(name, samples, "ns", baseline=1e3 / swap,
-                              ratio=lambda ns: 1e3 / ns / swap)
-            attempt(name, run)
+        small = pathlib.Path(directory) / "flows.pcap"
+        pipeline(build, ["--passes", "1", "--frames", "4096", "--flows", "10000", "--pcap",
+                         str(small)], 1)
+
+        def run_small():
+            baselines["small"] = testpmd("5tswap", small, seconds)
+            return result("testpmd.5tswap.64", baselines["small"], "Mpps")
+        attempt("testpmd.5tswap.64", run_small)
+        for mode, entries in (("5tswap", PIPELINE), ("small", FLOWS)):
+            swap = statistics.median(baselines.get(mode) or [0])
+            for name, options in entries:
+                def run(name=name, options=options, swap=swap):
+                    samples = pipeline(build, options, passes)["samples"]
+                    if not swap:
+                        return result(name, samples, "ns")
+                    return result(name, samples, "ns", baseline=1e3 / swap,
+                                  ratio=lambda ns: 1e3 / ns / swap)
+                attempt(name, run)
     for program, pattern, name in MICRO:
         attempt(name, lambda p=program, n=pattern, to=name:
                 result(to, micro(build, p, n, repetitions), "ns"))

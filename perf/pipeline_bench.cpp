@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Times the whole command pipeline, parse to rewrite, on one core without NIC I/O: real mbufs from
-// a pool larger than the L2 cache, real tables, every frame with an id of its own. What is timed is
-// Pipeline::run alone; frames are made anew between passes. Prints one JSON object. perf/bench.py
-// runs it beside dpdk-testpmd over the same frames (--pcap FILE writes them).
+// Times the whole pipeline, parse to rewrite, for commands or (--flows) for flows, on one core
+// without NIC I/O: real mbufs from a pool larger than the L2 cache, real tables, every frame with
+// an id of its own. What is timed is Pipeline::run alone; frames are made anew between passes.
+// Prints one JSON object. perf/bench.py runs it beside dpdk-testpmd over the same frames (--pcap
+// FILE writes them).
 #include <fmt/core.h>
 #include <rte_cycles.h>
 #include <rte_eal.h>
@@ -21,6 +22,7 @@
 #include "control/authenticate/table_builder.hpp"
 #include "control/base/clock.hpp"
 #include "control/daemon/ledger_memory.hpp"
+#include "control/flow/balancer.hpp"
 #include "control/forward/table_builder.hpp"
 #include "control/parse/table_builder.hpp"
 #include "control/policy/engine.hpp"
@@ -46,6 +48,8 @@ struct Options {
   uint32_t passes = 40;
   uint32_t nodes = 3;
   bool no_huge = false;
+  uint32_t flows = 0;  // 0: commands
+  std::string mode = "nat";
   std::string pcap;
 };
 
@@ -60,6 +64,26 @@ T must(Result<T> r) {
 }
 
 const IpAddress kVip = net::from_ipv4(RTE_BE32(RTE_IPV4(10, 0, 0, 1)));
+
+constexpr uint16_t kFlowPort = 5353;
+
+// UDP, every flow known after the first passes.
+config::Service flow_service(const Options& o) {
+  config::Service s{.name = "flows", .kind = config::ServiceKind::flow, .address = kVip};
+  s.protocol = config::Protocol::udp;
+  s.port = kFlowPort;
+  s.mode = o.mode == "nat"    ? forward::Mode::nat
+           : o.mode == "ipip" ? forward::Mode::ipip
+           : o.mode == "gue"  ? forward::Mode::gue
+                              : forward::Mode::dsr_l2;
+  for (uint32_t n = 1; n <= o.nodes; ++n) {
+    s.nodes.push_back({.name = "f" + std::to_string(n),
+                       .id = 10'000 + n,
+                       .address = net::from_ipv4(rte_cpu_to_be_32(RTE_IPV4(10, 3, 0, 0) + n)),
+                       .port = kFlowPort});
+  }
+  return s;
+}
 
 config::Config make_config(const Options& o) {
   config::Config c;
@@ -89,6 +113,10 @@ config::Config make_config(const Options& o) {
                        .address = net::from_ipv4(rte_cpu_to_be_32(RTE_IPV4(10, 1, 0, 0) + n))});
   }
   c.services.push_back(s);
+  if (o.flows != 0) {
+    c.services.push_back(flow_service(o));
+    c.flows.cache = c.flows.nat = 2 * o.flows;
+  }
   return c;
 }
 
@@ -103,6 +131,8 @@ struct World {
   std::unique_ptr<policy::Engine> policy;
   std::unique_ptr<forward::NodeLive> live = std::make_unique<forward::NodeLive>();
   std::unique_ptr<audit::Ring> audit;
+  flow::Nat nat;
+  flow::Balancer balancer;
   WallClock wall;
   pipeline::Shared shared;
   Snapshot snapshot;
@@ -112,7 +142,7 @@ struct World {
   std::unique_ptr<pipeline::Pipeline> pipeline;
   rte_mempool* pool = nullptr;
 
-  explicit World(const Options& o) : config(make_config(o)) {
+  explicit World(const Options& o) : config(make_config(o)), nat(config.flows.nat) {
     config.ledger.entries = o.entries;
     const uint64_t hz = rte_get_tsc_hz();
     must(slots.sync(config));
@@ -126,6 +156,7 @@ struct World {
     shared.ledger = &ledger->ledger();
     shared.live = live.get();
     shared.windows = &quotas->windows();
+    shared.nat = &nat;
     shared.wall = &wall;
     shared.tsc_hz = hz;
     std::vector<forward::NextHop> hops(kNodesMax);
@@ -150,6 +181,12 @@ struct World {
                                                   .next_hops = hops,
                                                   .pool_plans = plans,
                                                   .tsc_hz = hz}));
+    snapshot.flow = balancer.build({.config = config,
+                                    .slots = slots,
+                                    .pool_plans = plans,
+                                    .forward = *snapshot.forward,
+                                    .alive = {},
+                                    .tsc_hz = hz});
     pool = rte_pktmbuf_pool_create("bench", o.frames + 1024, 256, kMbufPrivateSize,
                                    RTE_MBUF_DEFAULT_BUF_SIZE, 0);
     if (pool == nullptr) die("no memory for mbufs");
@@ -165,6 +202,7 @@ struct World {
                                   .audit = audit.get(),
                                   .delay_packets = 4096,
                                   .replay_packets = 0,
+                                  .flow_entries = config.flows.cache,
                                   .seed = 1});
   }
 };
@@ -208,6 +246,33 @@ void make_frame(rte_mbuf* m, const Options& o, uint64_t id, uint32_t org, uint64
   h->key_id = lcp::be16(1);
 }
 
+// A datagram of one of the flows, in no order that a cache could profit from.
+void make_flow_frame(rte_mbuf* m, const Options& o, uint64_t number) {
+  rte_pktmbuf_reset(m);
+  m->port = 0;
+  const auto flow = static_cast<uint32_t>(number * 2654435761u % o.flows);
+  auto* eth =
+      reinterpret_cast<rte_ether_hdr*>(rte_pktmbuf_append(m, static_cast<uint16_t>(o.size)));
+  std::memset(static_cast<void*>(eth), 0, o.size);
+  eth->dst_addr = {{2, 0, 0, 0, 0, 1}};
+  eth->src_addr = {{2, 0, 0, 0, 0, 2}};
+  eth->ether_type = RTE_BE16(RTE_ETHER_TYPE_IPV4);
+  auto* ip = reinterpret_cast<rte_ipv4_hdr*>(eth + 1);
+  const auto ip_length = static_cast<uint16_t>(o.size - sizeof *eth);
+  ip->version_ihl = RTE_IPV4_VHL_DEF;
+  ip->total_length = rte_cpu_to_be_16(ip_length);
+  ip->time_to_live = 64;
+  ip->next_proto_id = 17;
+  ip->src_addr = rte_cpu_to_be_32(RTE_IPV4(10, 2, 0, 0) + flow / 32768 * 256 + 1);
+  ip->dst_addr = RTE_BE32(RTE_IPV4(10, 0, 0, 1));
+  ip->hdr_checksum = rte_ipv4_cksum(ip);
+  auto* udp = reinterpret_cast<rte_udp_hdr*>(ip + 1);
+  udp->src_port = rte_cpu_to_be_16(static_cast<uint16_t>(20000 + flow % 32768));
+  udp->dst_port = RTE_BE16(kFlowPort);
+  udp->dgram_len = rte_cpu_to_be_16(static_cast<uint16_t>(ip_length - sizeof *ip));
+  udp->dgram_cksum = rte_ipv4_udptcp_cksum(ip, udp);
+}
+
 class Bench {
  public:
   Bench(const Options& o, World& world) : o_(o), world_(world), frames_(o.frames) {
@@ -220,6 +285,10 @@ class Bench {
     const uint64_t deadline = static_cast<uint64_t>(world_.clock.unix_us()) + 3'600'000'000;
     world_.wall.set(rte_rdtsc(), static_cast<uint64_t>(world_.clock.unix_us()),
                     world_.shared.tsc_hz);
+    if (o_.flows != 0) {
+      for (rte_mbuf* m : frames_) make_flow_frame(m, o_, next_id_++);
+      return;
+    }
     lcp::Header* headers[kBurstMax];
     uint32_t n = 0;
     for (size_t f = 0; f < frames_.size(); ++f) {
@@ -310,9 +379,10 @@ int run(const Options& o) {
   auto bench = std::make_unique<Bench>(o, *world);
   if (!o.pcap.empty()) bench->write_pcap(o.pcap);
   std::vector<double> ns;
-  for (uint32_t p = 0; p < o.passes + 2; ++p) {
+  const uint32_t warm = 2 + (o.flows + o.frames - 1) / o.frames;
+  for (uint32_t p = 0; p < o.passes + warm; ++p) {
     const double ticks = bench->pass();
-    if (p >= 2) ns.push_back(ticks * 1e9 / static_cast<double>(world->shared.tsc_hz));
+    if (p >= warm) ns.push_back(ticks * 1e9 / static_cast<double>(world->shared.tsc_hz));
   }
   std::vector<double> sorted = ns;
   std::sort(sorted.begin(), sorted.end());
@@ -336,13 +406,19 @@ int main(int argc, char** argv) {
   app.add_option("--duplicates", o.duplicates, "percent of frames that repeat an id");
   app.add_option("--entries", o.entries, "entries of the ledger");
   app.add_option("--burst", o.burst, "packets a burst")->check(CLI::Range(1u, kBurstMax));
-  app.add_option("--size", o.size, "bytes of a frame")->check(CLI::Range(122u, 1514u));
+  app.add_option("--size", o.size, "bytes of a frame")->check(CLI::Range(60u, 1514u));
   app.add_option("--frames", o.frames, "frames in the pool");
   app.add_option("--passes", o.passes, "passes over all frames");
   app.add_option("--nodes", o.nodes, "nodes of the service")->check(CLI::Range(1u, 1000u));
+  app.add_option("--flows", o.flows, "measure that many UDP flows instead of commands")
+      ->check(CLI::Range(1u, 4'000'000u));
+  app.add_option("--mode", o.mode, "of the flow service")
+      ->check(CLI::IsMember({"nat", "dsr-l2", "ipip", "gue"}));
   app.add_option("--pcap", o.pcap, "write the frames there, for testpmd");
   app.add_flag("--no-huge", o.no_huge, "small pages even if huge ones are free (for valgrind)");
   CLI11_PARSE(app, argc, argv);
+  if (o.flows != 0 && app.count("--size") == 0) o.size = 60;
+  if (o.flows == 0 && o.size < 122) die("a command needs 122 bytes");
   if (sodium_init() < 0) return 1;
   std::vector<std::string> eal = {"pipeline_bench", "--no-pci", "--no-telemetry", "-m", "256",
                                   "-l", "0", "--log-level", "lib.eal:error"};

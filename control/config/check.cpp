@@ -64,7 +64,9 @@ void check_intents(Context& context, const Config& config) {
   limit(context, config.intents, "intents", kIntentsMax - 1);
   Unique<std::string> names(context);
   Unique<uint32_t> codes(context);
-  const auto services = names_of(config.services);
+  std::vector<std::string> services;
+  for (const Service& s : config.services)
+    if (s.kind == ServiceKind::lcp) services.push_back(s.name);
   for (size_t i = 0; i < config.intents.size(); ++i) {
     const Intent& intent = config.intents[i];
     const std::string path = fmt::format("intents[{}]", i);
@@ -192,6 +194,7 @@ void check(Context& context, const Config& config) {
   check_organisations(context, config);
   check_people(context, config);
   check_services(context, config);
+  check_kinds(context, config);
   // With half the addresses missing, it would only report what follows from the first mistakes.
   if (context.ok()) check_network(context, config);
 }

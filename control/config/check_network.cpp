@@ -12,6 +12,10 @@ std::string show(const IpAddress& address) {
   return quote(format_address(address));
 }
 
+bool is_tunnel(forward::Mode mode) {
+  return mode == forward::Mode::ipip || mode == forward::Mode::gue;
+}
+
 // Whether the reader left an address here; a missing or bad one has its own message already.
 bool given(const IpAddress& address) {
   return address != IpAddress{};
@@ -104,7 +108,8 @@ void check_service(Context& context, const Config& config, const Service& servic
     if (!given(node.address)) continue;
     if (const auto why = unfit(node.address); !why.empty())
       context.error_at(node_path, fmt::format("{} {}", show(node.address), why));
-    else if (given(service.address) && node.ip_version != service.ip_version)
+    else if (given(service.address) && node.ip_version != service.ip_version &&
+             !is_tunnel(service.mode))
       context.error_at(node_path, fmt::format("{} is IPv{}, but the service's address {} is IPv{}",
                                               show(node.address), node.ip_version,
                                               show(service.address), service.ip_version));
@@ -120,21 +125,27 @@ void check_service(Context& context, const Config& config, const Service& servic
   }
 }
 
-// One node or service for an address and port: replies are told apart by them.
+// One node or LCP service for an address and port: replies are told apart by them. Flow services
+// have a protocol besides, and share nodes freely.
 void check_endpoints(Context& context, const Config& config) {
-  std::map<std::tuple<uint64_t, uint64_t, uint16_t>, std::string> services, nodes;
-  const auto add = [&](auto& map, const IpAddress& address, uint16_t port, std::string path) {
+  using Endpoint = std::tuple<uint64_t, uint64_t, uint16_t, Protocol>;
+  std::map<Endpoint, std::string> services, nodes;
+  const auto add = [&](auto& map, const IpAddress& address, uint16_t port, Protocol protocol,
+                       std::string path) {
     if (!given(address)) return;
-    const auto [first, fresh] = map.try_emplace({address.hi, address.lo, port}, path);
+    const auto [first, fresh] = map.try_emplace({address.hi, address.lo, port, protocol}, path);
     if (!fresh)
       context.error_at(path + ".address", fmt::format("{} port {} is used by {} already",
                                                       show(address), port, first->second));
   };
   for (size_t i = 0; i < config.services.size(); ++i) {
     const Service& service = config.services[i];
-    add(services, service.address, service.port, fmt::format("services[{}]", i));
+    const bool flow = service.kind == ServiceKind::flow;
+    add(services, service.address, service.port, flow ? service.protocol : Protocol::udp,
+        fmt::format("services[{}]", i));
+    if (flow) continue;
     for (size_t k = 0; k < service.nodes.size(); ++k)
-      add(nodes, service.nodes[k].address, service.nodes[k].port,
+      add(nodes, service.nodes[k].address, service.nodes[k].port, Protocol::udp,
           fmt::format("services[{}].nodes[{}]", i, k));
   }
 }

@@ -97,6 +97,11 @@ struct Intent {
 
 enum class Authentication : uint8_t { required, optional, off };
 
+// What a service's clients speak: LCP, or anything over IP (docs/flows.md).
+enum class ServiceKind : uint8_t { lcp, flow };
+enum class Protocol : uint8_t { tcp, udp, any };
+enum class Fragments : uint8_t { drop, steer };
+
 enum class ProbeKind : uint8_t { none, lcp, tcp, http };
 
 struct Probe {
@@ -156,6 +161,7 @@ struct Node {
 
 struct Service {
   std::string name;
+  ServiceKind kind = ServiceKind::lcp;
   IpAddress address;
   uint8_t ip_version = 4;
   uint16_t port = lcp::kDefaultPort;
@@ -170,6 +176,12 @@ struct Service {
   Probe probe;
   Health health;
   Breaker breaker;
+  // -- flow services
+  Protocol protocol = Protocol::tcp;  // any: port is 0
+  Fragments fragments = Fragments::drop;
+  std::string intent;                  // that quotas count new flows under; empty: any other
+  uint16_t mss = 0;                    // largest TCP segment to ask for; 0: left as it is
+  std::optional<Prefix> outer_source;  // of encapsulated packets; without: the port's own address
   std::vector<Node> nodes;
   bool operator==(const Service&) const = default;
 };
@@ -178,6 +190,17 @@ struct Replay {
   uint32_t packets = 8192;  // kept packets a worker; 0: off
   uint32_t timeout_s = 10;  // for the plan
   bool operator==(const Replay&) const = default;
+};
+
+struct Flows {
+  uint32_t cache = 1u << 18;                               // flows that a worker remembers
+  uint32_t nat = 1u << 19;                                 // flows with an own port, of all workers
+  uint16_t nat_port_first = 16384, nat_port_last = 65535;  // of own addresses, for mode nat
+  uint32_t places = 65537;                                 // of a service's Maglev table; prime
+  double dead_band = 0.1;  // relative change of a node's weight that moves flows
+  uint32_t tcp_idle_s = 900, udp_idle_s = 60, opening_s = 30, closing_s = 60;
+  uint16_t gue_port = 6080;
+  bool operator==(const Flows&) const = default;
 };
 
 struct Ledger {
@@ -282,6 +305,7 @@ struct Config {
   std::vector<Operator> operators;
   std::vector<Target> targets;
   std::vector<Service> services;
+  Flows flows;
   Ledger ledger;
   Replay replay;
   Admission admission;

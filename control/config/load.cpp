@@ -44,6 +44,7 @@ void read_sections(Context& context, const YAML::Node& root, Config& config) {
   top.each("services", [&](const YAML::Node& node, std::string path) {
     read_service(context, node, std::move(path), config.services.emplace_back(defaults));
   });
+  read_flows(context, top.child("flows"), config.flows);
   read_ledger(context, top.child("ledger"), config.ledger);
   read_replay(context, top.child("replay"), config.replay);
   read_admission(context, top.child("admission"), config.admission);

@@ -100,8 +100,11 @@ void Context::describe(KeyInfo key) {
     if (c == '[') inside = true;
   }
   key.path = std::move(general);
-  for (const KeyInfo& known : *schema)
-    if (known.path == key.path) return;
+  for (KeyInfo& known : *schema) {
+    if (known.path != key.path) continue;
+    known.given |= key.given;
+    return;
+  }
   schema->push_back(std::move(key));
 }
 

@@ -18,6 +18,7 @@ void read_target(Context& context, const YAML::Node& node, std::string path, Tar
 // `out` comes with the service defaults.
 void read_service_defaults(Context& context, const YAML::Node& node, Service& out);
 void read_service(Context& context, const YAML::Node& node, std::string path, Service& out);
+void read_flows(Context& context, const YAML::Node& node, Flows& out);
 void read_ledger(Context& context, const YAML::Node& node, Ledger& out);
 void read_replay(Context& context, const YAML::Node& node, Replay& out);
 void read_admission(Context& context, const YAML::Node& node, Admission& out);
@@ -36,6 +37,8 @@ void read_quota(Context& context, Map& map, std::string_view key, Quota& out);
 // The intents of a configuration that lists none, and the values that a listed one starts from.
 const std::vector<Intent>& default_intents();
 
+// What kind a service is, and what that rules out (flows.cpp).
+void check_kinds(Context& context, const Config& config);
 // What relates values to each other: duplicates, dangling references, address plans.
 void check(Context& context, const Config& config);
 

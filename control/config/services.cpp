@@ -73,6 +73,7 @@ void read_behaviour(Context& context, Map& map, Service& out) {
               {"off", Authentication::off}});
   map.choice("mode", out.mode,
              {{"proxy", forward::Mode::proxy},
+              {"nat", forward::Mode::nat},
               {"dsr-l2", forward::Mode::dsr_l2},
               {"ipip", forward::Mode::ipip},
               {"gue", forward::Mode::gue}});
@@ -110,6 +111,33 @@ void read_node(Context& context, const YAML::Node& node, std::string path, Node&
   map.finish();
 }
 
+// What only flow services have, and the defaults that are theirs.
+void read_flow(Map& map, Service& out) {
+  map.choice("protocol", out.protocol,
+             {{"tcp", Protocol::tcp}, {"udp", Protocol::udp}, {"any", Protocol::any}});
+  map.choice("fragments", out.fragments, {{"drop", Fragments::drop}, {"steer", Fragments::steer}});
+  map.name("intent", out.intent);
+  map.integer("mss", out.mss, 0, 65495);
+  map.value("outer_source", out.outer_source, "prefix", "own address",
+            [](const std::string& given) -> Parsed<std::optional<Prefix>> {
+              auto prefix = parse_prefix(given);
+              if (!prefix) return tl::unexpected(prefix.error());
+              return std::optional(*prefix);
+            });
+  if (out.kind == ServiceKind::lcp) {
+    for (const char* key : {"protocol", "fragments", "intent", "mss", "outer_source"})
+      if (map.has(key)) map.error(key, "is only for services of kind flow");
+    return;
+  }
+  if (!map.has("mode") && out.mode == forward::Mode::proxy) out.mode = forward::Mode::nat;
+  if (!map.has("probe") && out.probe.kind == ProbeKind::lcp)
+    out.probe.kind = out.protocol == Protocol::tcp ? ProbeKind::tcp : ProbeKind::none;
+  if (!map.has("port")) {
+    if (out.protocol != Protocol::any) map.require({"port"});
+    out.port = 0;
+  }
+}
+
 }  // namespace
 
 void read_service_defaults(Context& context, const YAML::Node& node, Service& out) {
@@ -122,12 +150,15 @@ void read_service(Context& context, const YAML::Node& node, std::string path, Se
   Map map(context, node, std::move(path));
   map.require({"name", "address", "nodes"});
   map.name("name", out.name);
+  map.choice("kind", out.kind, {{"lcp", ServiceKind::lcp}, {"flow", ServiceKind::flow}});
   map.address("address", out.address, out.ip_version);
-  map.integer("port", out.port, 1, 65535);
+  map.integer("port", out.port, 0, 65535);
   read_behaviour(context, map, out);
+  read_flow(map, out);
   map.each("nodes", [&](const YAML::Node& item, std::string item_path) {
     Node& added = out.nodes.emplace_back();
     added.region = out.region;
+    if (out.kind == ServiceKind::flow) added.port = out.port;
     read_node(context, item, std::move(item_path), added);
   });
   map.finish();

@@ -96,6 +96,9 @@ Result<void> Daemon::open_dataplane() {
   policy_wiring_ = std::move(*wiring);
   live_ = std::make_unique<forward::NodeLive>();
   orders_ = std::make_unique<replay::Orders>();
+  nat_ = std::make_unique<flow::Nat>(config_.flows.nat);
+  if (!nat_->is_usable())
+    return fail(ErrorCode::unavailable, "flows.nat = {}: no memory", config_.flows.nat);
 
   bridge_.qsbr = static_cast<rte_rcu_qsbr*>(
       aligned_alloc(RTE_CACHE_LINE_SIZE, rte_rcu_qsbr_get_memsize(kWorkersMax)));
@@ -106,6 +109,7 @@ Result<void> Daemon::open_dataplane() {
   shared_.live = live_.get();
   shared_.windows = &quotas_->windows();
   shared_.orders = orders_.get();
+  shared_.nat = nat_.get();
   shared_.wall = &wall_;
   shared_.tsc_hz = tsc_hz_;
   auto set = WorkerSet::create(config_, *ports_, bridge_, shared_,

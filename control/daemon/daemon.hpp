@@ -19,6 +19,7 @@
 #include "control/daemon/policy_wiring.hpp"
 #include "control/daemon/quota_wiring.hpp"
 #include "control/daemon/worker_set.hpp"
+#include "control/flow/balancer.hpp"
 #include "control/forward/slots.hpp"
 #include "control/health/engine.hpp"
 #include "control/health/node_counts.hpp"
@@ -101,6 +102,7 @@ class Daemon {
   std::unique_ptr<LedgerMemory> ledger_;
   std::unique_ptr<quota::Quotas> quotas_;
   std::unique_ptr<QuotaWiring> quota_wiring_;
+  std::unique_ptr<flow::Nat> nat_;
   std::unique_ptr<policy::Engine> policy_;
   std::unique_ptr<PolicyWiring> policy_wiring_;
   Bridge bridge_;
@@ -117,6 +119,7 @@ class Daemon {
   std::unique_ptr<resilience::BreakerBoard> breakers_;
   std::unique_ptr<resilience::ReplayDirector> replay_;
   std::map<uint64_t, uint32_t> blamed_;  // transmissions that ICMP errors were about: each once
+  flow::Balancer balancer_;
   std::unique_ptr<probe::Prober> prober_;
   std::unique_ptr<IntakeWiring> intake_;
   rpc::CommandTable commands_;
@@ -128,6 +131,9 @@ class Daemon {
   std::shared_ptr<const parse::Table> parse_;
   std::shared_ptr<const authenticate::Table> authenticate_;
   std::shared_ptr<const forward::Table> forward_;
+  std::shared_ptr<const flow::Table> flow_;
+  std::shared_ptr<const flow::Organisations> organisations_;
+  std::vector<uint8_t> alive_;    // by slot, as flow_ was built with
   bool forward_dirty_ = true;     // next hops or weights have changed since forward_ was built
   bool publish_pending_ = false;  // the last publication had to wait for a worker
 

@@ -24,6 +24,11 @@ using rpc::Json;
 constexpr int64_t kDeadlineDefaultMs = 60'000;
 constexpr size_t kPayloadMax = 1200;
 
+const char* mode_name(forward::Mode mode) {
+  constexpr const char* kNames[] = {"proxy", "dsr-l2", "ipip", "gue", "nat"};
+  return kNames[static_cast<size_t>(mode)];
+}
+
 // The command that the caller describes.
 struct Question {
   const config::Organisation* org = nullptr;  // null: an id that is not configured
@@ -123,14 +128,16 @@ class QuestionReader {
   void service() {
     const std::string asked = args_.text("service");
     std::string last;
+    const config::Service* first = nullptr;
     for (const config::Intent& i : context_.config.intents)
       if (i.code == q_.intent && !i.chain.empty()) last = i.chain.back();
     for (const config::Service& s : context_.config.services) {
+      if (s.kind != config::ServiceKind::lcp) continue;  // takes no commands
       if (s.name == (asked.empty() ? last : asked)) q_.service = &s;
+      if (first == nullptr) first = &s;
     }
-    if (q_.service == nullptr && asked.empty() && !context_.config.services.empty())
-      q_.service = &context_.config.services.front();
-    if (q_.service == nullptr) args_.complain("service", "is not configured");
+    if (q_.service == nullptr && asked.empty()) q_.service = first;
+    if (q_.service == nullptr) args_.complain("service", "is no configured LCP service");
   }
 
   void source() {
@@ -350,9 +357,7 @@ class Walk {
 
   void rewrite() {
     const forward::Node& node = c_.snapshot.forward->nodes[best_];
-    const char* mode = node.mode == forward::Mode::proxy    ? "proxy"
-                       : node.mode == forward::Mode::dsr_l2 ? "dsr-l2"
-                                                            : "encapsulated";
+    const char* mode = mode_name(node.mode);
     stages_.push_back(
         {{"stage", "rewrite"},
          {"verdict", "forwarded"},

@@ -8,6 +8,7 @@
 #include "control/authenticate/table_builder.hpp"
 #include "control/config/load.hpp"
 #include "control/daemon/daemon.hpp"
+#include "control/flow/organisations.hpp"
 #include "control/forward/table_builder.hpp"
 #include "control/parse/table_builder.hpp"
 
@@ -40,7 +41,19 @@ Result<void> check_unchangeable(const config::Config& now, const config::Config&
   }
   if (now.quotas.delay_packets != next.quotas.delay_packets) return refuse("quotas.delay_packets");
   if (now.notifications != next.notifications) return refuse("notifications");
+  if (now.flows.cache != next.flows.cache || now.flows.nat != next.flows.nat)
+    return refuse("flows.cache or flows.nat");
   return {};
+}
+
+// By slot: whether a node may keep the flows it has; draining ones may.
+std::vector<uint8_t> alive_nodes(const health::HealthEngine& health, const forward::Slots& slots) {
+  std::vector<uint8_t> alive(slots.nodes.used(), 0);
+  for (NodeSlot slot = 0; slot < alive.size(); ++slot) {
+    const health::NodeRecord* node = health.node(slot);
+    if (node != nullptr) alive[slot] = node->phase.phase != health::Phase::ejected;
+  }
+  return alive;
 }
 
 }  // namespace
@@ -51,6 +64,9 @@ Result<void> Daemon::build_static(const config::Config& config, const forward::S
   if (!parsed) return tl::unexpected(parsed.error());
   auto keys = authenticate::build_table(config, slots);
   if (!keys) return tl::unexpected(keys.error());
+  auto organisations = flow::build_organisations(config, slots);
+  if (!organisations) return tl::unexpected(organisations.error());
+  organisations_ = std::move(*organisations);
   parse_ = std::make_shared<const parse::Table>(std::move(*parsed));
   authenticate_ = std::move(*keys);
   return {};
@@ -65,6 +81,18 @@ Result<void> Daemon::publish() {
                                        .tsc_hz = tsc_hz_});
     if (!table) return tl::unexpected(table.error());
     forward_ = std::move(*table);
+  }
+  // A draining node that dies changes nobody's weight, but must not keep its flows.
+  std::vector<uint8_t> alive = alive_nodes(*health_, slots_);
+  if (forward_dirty_ || alive != alive_) {
+    alive_ = std::move(alive);
+    flow_ = balancer_.build({.config = config_,
+                             .slots = slots_,
+                             .pool_plans = health_->plans(),
+                             .forward = *forward_,
+                             .alive = alive_,
+                             .organisations = organisations_,
+                             .tsc_hz = tsc_hz_});
     forward_dirty_ = false;
   }
   auto policy = policy_->table();
@@ -75,12 +103,14 @@ Result<void> Daemon::publish() {
                 .policy = *policy,
                 .quota = quotas_->table(),
                 .forward = forward_,
+                .flow = flow_,
                 .admission = admission::build_table(config_)};
   if (publisher_->generation() != 0) {
     const Snapshot& current = publisher_->current();
     if (current.parse == next.parse && current.authenticate == next.authenticate &&
         current.policy == next.policy && current.quota == next.quota &&
-        current.forward == next.forward && current.admission == next.admission) {
+        current.forward == next.forward && current.flow == next.flow &&
+        current.admission == next.admission) {
       return {};
     }
   }

@@ -64,6 +64,31 @@ metrics::Group ledger_group(const ledger::Ledger& ledger, WorkerSet& workers, ui
   return g;
 }
 
+metrics::Group flow_group(WorkerSet& workers, uint64_t nat_capacity) {
+  uint64_t opened = 0, closed = 0, evicted = 0, mapped = 0, again = 0, capacity = 0;
+  for (uint32_t w = 0; w < workers.count(); ++w) {
+    const flow::State& s = workers.pipeline(w).state().flow;
+    opened += s.cache.counts.opened.read();
+    closed += s.cache.counts.closed.read();
+    evicted += s.cache.counts.evicted.read();
+    mapped += s.nat_opened.read();
+    again += s.nat_again.read();
+    capacity += s.cache.capacity();
+  }
+  metrics::Group g{.name = "flows", .values = {}};
+  const auto add = [&](const char* name, const char* help, uint64_t value, bool counts) {
+    g.values.push_back({name, help, static_cast<double>(value), counts});
+  };
+  add("capacity", "flows that the workers can remember", capacity, false);
+  add("entries", "flows that they remember", opened - std::min(opened, closed), false);
+  add("nat_capacity", "flows that can have an own port at once", nat_capacity, false);
+  add("opened", "flows that the workers began to remember", opened, true);
+  add("evicted", "living flows forgotten for lack of room", evicted, true);
+  add("nat_opened", "flows that got an own port", mapped, true);
+  add("nat_again", "flows found again by their own port", again, true);
+  return g;
+}
+
 }  // namespace
 
 metrics::StatsView Daemon::view() {
@@ -104,6 +129,7 @@ metrics::StatsView Daemon::view() {
                                   ledger_expired_, tsc_hz_));
   v.groups.push_back(admission_group(publisher_->current().admission, load_));
   quota_wiring_->add_to(v);
+  if (flow_) v.groups.push_back(flow_group(*workers_, nat_->capacity()));
   v.nodes = node_rows(*health_);
   rates_->apply(v);
   return v;

@@ -95,6 +95,7 @@ Result<void> WorkerSet::make(uint32_t id, const config::Config& config, const Au
                                 .audit_drop_outcomes = audit.drop_outcomes,
                                 .delay_packets = config.quotas.delay_packets,
                                 .replay_packets = replay_packets(config),
+                                .flow_entries = config.flows.cache,
                                 .seed = random64()});
   const PortQueues& queues = ports_.queues(id);
   const bool interrupts =

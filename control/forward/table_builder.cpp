@@ -5,6 +5,7 @@
 #include <bit>
 #include <cmath>
 
+#include "dataplane/forward/overhead.hpp"
 #include "dataplane/lcp/header.hpp"
 
 namespace lf::forward {
@@ -23,10 +24,12 @@ Node node_of(const config::Service& service, const config::Node& n, const NextHo
   node.mac = hop.mac;
   node.source_mac = hop.source_mac;
   node.vlan_tci = hop.vlan_tci;
-  node.mtu = n.mtu == 0 ? hop.mtu : std::min(n.mtu, hop.mtu);
+  const uint16_t mtu = n.mtu == 0 ? hop.mtu : std::min(n.mtu, hop.mtu);
+  node.mtu = static_cast<uint16_t>(mtu - overhead(service.mode, n.ip_version));
   node.out_port = hop.out_port;
   node.ip_version = n.ip_version;
   node.mode = service.mode;
+  node.flow = service.kind == config::ServiceKind::flow;
   node.resolved = hop.resolved;
   node.configured = true;
   node.node_id = n.id;
@@ -67,15 +70,16 @@ Result<void> lay_out(const TableInput& in, Table& table) {
   return {};
 }
 
-// Two services may share a node's address and port; the lower slot answers for it.
+// Two services may share a node's address and port; the lower slot answers for it. Nodes of flow
+// services do not speak LCP, and may have anybody's.
 void map_addresses(Table& table) {
   size_t configured = 0;
-  for (const Node& n : table.nodes) configured += n.configured;
+  for (const Node& n : table.nodes) configured += n.configured && !n.flow;
   table.by_address.assign(std::bit_ceil(std::max<size_t>(2 * configured, 2)), kNoNode);
   const size_t mask = table.by_address.size() - 1;
   for (size_t slot = 0; slot < table.nodes.size(); ++slot) {
     const Node& n = table.nodes[slot];
-    if (!n.configured || find_node(table, n.address, n.port) != kNoNode) continue;
+    if (!n.configured || n.flow || find_node(table, n.address, n.port) != kNoNode) continue;
     size_t i = address_hash(n.address, n.port) & mask;
     while (table.by_address[i] != kNoNode) i = (i + 1) & mask;
     table.by_address[i] = static_cast<NodeSlot>(slot);

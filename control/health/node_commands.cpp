@@ -82,6 +82,9 @@ Json describe(const NodeRecord& n, const ServiceRecord& s, MonoNs now) {
       {"failures", c.failed + c.busy + c.unreachable},
       {"slow", c.slow},
       {"answered_late", c.answered_late},
+      {"flows", c.flows_opened - c.flows_closed},
+      {"flows_opened", c.flows_opened},
+      {"flow_packets", c.flow_packets},
       {"report", describe_report(n, now)}};
 }
 

@@ -17,6 +17,9 @@ NodeCounts& NodeCounts::operator+=(const NodeCounts& o) {
   answered_late += o.answered_late;
   latency_sum_us += o.latency_sum_us;
   slow += o.slow;
+  flows_opened += o.flows_opened;
+  flows_closed += o.flows_closed;
+  flow_packets += o.flow_packets;
   return *this;
 }
 
@@ -33,6 +36,9 @@ NodeCounts NodeCounts::operator-(const NodeCounts& o) const {
   d.answered_late -= o.answered_late;
   d.latency_sum_us -= o.latency_sum_us;
   d.slow -= o.slow;
+  d.flows_opened -= o.flows_opened;
+  d.flows_closed -= o.flows_closed;
+  d.flow_packets -= o.flow_packets;
   return d;
 }
 
@@ -43,7 +49,8 @@ NodeCounts WorkerCounts::read(NodeSlot slot) const {
     sum += {s.sent.read(),           s.ok.read(),          s.failed.read(),
             s.busy.read(),           s.other.read(),       s.timeouts.read(),
             s.left.read(),           s.unreachable.read(), s.answered_late.read(),
-            s.latency_sum_us.read(), s.slow.read()};
+            s.latency_sum_us.read(), s.slow.read(),        s.flows_opened.read(),
+            s.flows_closed.read(),   s.flow_packets.read()};
   }
   return sum;
 }

@@ -16,6 +16,7 @@ namespace lf::health {
 struct NodeCounts {
   uint64_t sent = 0, ok = 0, failed = 0, busy = 0, other = 0, timeouts = 0, left = 0;
   uint64_t unreachable = 0, answered_late = 0, latency_sum_us = 0, slow = 0;
+  uint64_t flows_opened = 0, flows_closed = 0, flow_packets = 0;
 
   uint64_t replies() const { return ok + failed + busy + other; }
   // Commands sent and neither settled nor written off; may be negative between two reads.

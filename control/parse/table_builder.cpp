@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/parse/table_builder.hpp"
 
+#include <netinet/in.h>
+
 #include <algorithm>
 
+#include "dataplane/flow/key.hpp"
 #include "dataplane/net/address.hpp"
 
 namespace lf::parse {
@@ -21,8 +24,8 @@ bool same_endpoint(const config::Service& a, const config::Service& b) {
 const config::Service& service_of(const config::Config& config, const config::Intent& intent,
                                   const config::Service& first) {
   for (const config::Service& service : config.services) {
-    if (!intent.chain.empty() && service.name == intent.chain.back() &&
-        same_endpoint(service, first))
+    if (service.kind == config::ServiceKind::lcp && !intent.chain.empty() &&
+        service.name == intent.chain.back() && same_endpoint(service, first))
       return service;
   }
   return first;
@@ -76,6 +79,7 @@ void add_reply_endpoints(const config::Config& config, Table& t) {
   for (const OwnAddress& own : std::vector(t.own)) {
     if (own.ip_version == 0) continue;
     for (const config::Service& service : config.services) {
+      if (service.kind != config::ServiceKind::lcp) continue;
       Endpoint e{.address = own.address,
                  .port = lcp::be16(service.port),
                  .ip_version = own.ip_version,
@@ -85,6 +89,36 @@ void add_reply_endpoints(const config::Config& config, Table& t) {
       add_endpoint(t, e);
     }
   }
+}
+
+uint8_t protocol_of(const config::Service& s) {
+  switch (s.protocol) {
+    case config::Protocol::tcp:
+      return IPPROTO_TCP;
+    case config::Protocol::udp:
+      return IPPROTO_UDP;
+    case config::Protocol::any:
+      break;
+  }
+  return 0;
+}
+
+void add_flow_service(const config::Config& config, const config::Service& s, ServiceIndex index,
+                      Table& t) {
+  FlowAddress f{.address = s.address,
+                .port = lcp::be16(s.port),
+                .protocol = protocol_of(s),
+                .ip_version = s.ip_version,
+                .service = index};
+  add_flow(t, f);
+  if (s.mode == forward::Mode::nat) {
+    t.nat_first = config.flows.nat_port_first;
+    t.nat_last = config.flows.nat_port_last;
+  }
+  if (s.fragments != config::Fragments::steer) return;
+  f.port = 0;
+  f.protocol |= flow::kFragment;
+  add_flow(t, f);  // of several services on an address, the first one takes its fragments
 }
 
 }  // namespace
@@ -107,6 +141,10 @@ Result<Table> build_table(const config::Config& config, const forward::Slots& sl
     if (auto added = add_port(config, info, t); !added) return tl::unexpected(added.error());
   for (const config::Service& service : config.services) {
     add_own(t, service.address, service.ip_version, 0);
+    if (service.kind == config::ServiceKind::flow) {
+      add_flow_service(config, service, slots.service(service.name), t);
+      continue;
+    }
     // The first service declared on an endpoint is its default; later ones are in its list.
     add_endpoint(t, service_endpoint(config, slots, service));
   }

@@ -31,6 +31,8 @@ enum class Kind : uint8_t {
   report,
   probe,
   probe_reply,
+  flow,         // of a flow service, on its way to a node
+  flow_return,  // from a node, to be translated back for the client
   exception
 };
 
@@ -86,7 +88,10 @@ struct alignas(kCacheLine) Meta {
   // -- identify + policy, more
   uint32_t pattern_bits = 0;  // payload patterns that matched, of those that a rule asked for
   uint16_t target_group = 0;  // 0: none
-  uint8_t pad[6] = {};
+  // -- parse, of a flow's packets
+  uint8_t flow_protocol = 0;  // IP protocol, or flow::kFragment with it
+  bool flow_quoted = false;   // an ICMP error; the flow is that of the packet it quotes
+  uint8_t pad[4] = {};
 };
 static_assert(sizeof(Meta) == 128);
 

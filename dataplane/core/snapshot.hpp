@@ -27,6 +27,9 @@ struct Table;
 namespace forward {
 struct Table;
 }
+namespace flow {
+struct Table;
+}
 
 struct Snapshot {
   uint64_t generation = 0;  // counts up from 1 with each publication
@@ -35,6 +38,7 @@ struct Snapshot {
   std::shared_ptr<const policy::Table> policy;
   std::shared_ptr<const quota::Table> quota;
   std::shared_ptr<const forward::Table> forward;
+  std::shared_ptr<const flow::Table> flow;
   admission::Table admission;
 };
 

@@ -7,6 +7,7 @@
 
 namespace lf {
 
+__extension__ typedef unsigned __int128 UInt128;
 __extension__ typedef __int128 Int128;  // wide products; __extension__ quiets -Wpedantic
 
 // Time-stamp counter ticks. Workers read it once a burst; everything else takes it as an argument.

@@ -30,6 +30,8 @@ namespace lf {
   X(probe_answered, 12, ans, exception, "PROBE to the data plane itself answered")               \
   X(reply_to_control, 13, use, match, "reply to a command that the control side submitted")      \
   X(held, 14, use, policy, "command handed to control, to wait for approval")                    \
+  X(flow_forwarded, 15, fwd, transmit, "packet of a flow sent to its node")                      \
+  X(flow_returned, 16, fwd, transmit, "node's packet of a flow sent to the client")              \
   X(eth_truncated, 32, drop, parse, "frame shorter than its Ethernet or VLAN header")            \
   X(vlan_stacked, 33, drop, parse, "more than one VLAN tag")                                     \
   X(not_ours, 34, drop, exception, "not for an own address and no exception port")               \
@@ -92,8 +94,10 @@ namespace lf {
   X(stopping, 95, drop, transmit, "daemon is draining to stop")                                  \
   X(trial_taken, 96, drop, choose, "half-open breaker: all trials taken and no other node")      \
   X(xdp_denied, 97, drop, xdp, "source prefix on the XDP deny map")                              \
-  X(flow_table_full, 98, drop, flow, "flow table full")                                          \
-  X(flow_unroutable, 99, drop, flow, "flow service has no node")
+  X(flow_table_full, 98, drop, flow, "no own port could be had for a new flow")                  \
+  X(flow_unroutable, 99, drop, flow, "flow service has no node")                                 \
+  X(tcp_truncated, 100, drop, parse, "packet shorter than its TCP header")                       \
+  X(flow_unknown, 101, drop, flow, "ICMP error about a flow that is not known")
 
 enum class Verdict : uint8_t {
 #define LF_X(id, code, kind, stage, help) id = code,

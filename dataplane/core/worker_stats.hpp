@@ -60,6 +60,9 @@ struct alignas(kCacheLine) NodeStats {
                            // time-out, so that quick failures do not look like speed
   Counter slow;            // replies slower than the service's slow-call limit
   Counter latency[kLatencyBuckets];
+  Counter flows_opened;  // flows that the worker began to remember for the node
+  Counter flows_closed;  // and forgot
+  Counter flow_packets;  // packets of flows sent to the node
 };
 static_assert(offsetof(NodeStats, unreachable) == kCacheLine);
 

@@ -93,8 +93,8 @@ void run(const forward::Table& table, const net::Ports& ports, State& state, Bur
   uint16_t kept = 0;
   for (const uint8_t i : live) {
     Meta& meta = burst.meta[i];
-    const uint16_t mtu =
-        meta.kind == Kind::command ? table.nodes[meta.node].mtu : ports[meta.out_port].mtu;
+    const bool to_node = meta.kind == Kind::command || meta.kind == Kind::flow;
+    const uint16_t mtu = to_node ? table.nodes[meta.node].mtu : ports[meta.out_port].mtu;
     meta.out_port = meta.in_port;
     if (!state.limit.take(now) || !build(burst.packets[i], meta, mtu)) continue;
     live.index[kept++] = i;

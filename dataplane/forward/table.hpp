@@ -14,7 +14,8 @@
 
 namespace lf::forward {
 
-enum class Mode : uint8_t { proxy, dsr_l2, ipip, gue };
+// proxy is for LCP commands, nat for flows: both pass the answers through us.
+enum class Mode : uint8_t { proxy, dsr_l2, ipip, gue, nat };
 enum class Balance : uint8_t { weighted_random, least_loaded };
 
 // One cache line and a bit: what rewrite needs to send to a node. Index = NodeSlot.
@@ -33,6 +34,7 @@ struct Node {
   Mode mode = Mode::proxy;
   bool resolved = false;    // mac is known
   bool configured = false;  // slot in use
+  bool flow = false;        // of a flow service
   uint8_t region = 0;
   uint32_t node_id = 0;     // the id that it uses in REPORTs
   OrgIndex owner = kNoOrg;  // organisation whose key signs for it; kNoOrg: none

@@ -10,6 +10,7 @@
 
 #include <cstddef>
 
+#include "dataplane/flow/classify.hpp"
 #include "dataplane/lcp/check.hpp"
 #include "dataplane/net/address.hpp"
 #include "dataplane/net/checksum.hpp"
@@ -32,6 +33,7 @@ constexpr uint16_t kVlan = be16(RTE_ETHER_TYPE_VLAN);
 constexpr uint16_t kQinq = be16(RTE_ETHER_TYPE_QINQ);
 constexpr uint16_t kFragment = be16(0x3fff);  // more fragments, or an offset
 constexpr uint32_t kUdpSize = sizeof(rte_udp_hdr);
+constexpr uint32_t kFragmentSize = 8;  // of the IPv6 fragment header
 
 // One frame while it is looked at.
 struct Frame {
@@ -153,6 +155,15 @@ LF_INLINE Verdict parse_udp(const Frame& f, const Datagram& d, Meta& meta) noexc
   return parse_lcp(f.table, d, l4 + kUdpSize, d.size - kUdpSize, meta);
 }
 
+// Whether it is a flow's. The frame then ends where the packet does.
+Verdict parse_flow(const Frame& f, const flow::Transport& packet, Meta& meta) noexcept {
+  const Verdict v = flow::classify(f.table, packet, meta);
+  if (meta.kind == Kind::undecided) return v;
+  const uint32_t end = meta.l4_offset + packet.size;
+  if (end != f.length) f.mbuf->data_len = static_cast<uint16_t>(f.mbuf->pkt_len = end);
+  return v;
+}
+
 // All IPv4 but whole datagrams to endpoints.
 LF_APART Verdict parse_ipv4_other(const Frame& f, Meta& meta) noexcept {
   const auto& ip = *reinterpret_cast<const rte_ipv4_hdr*>(f.data + f.l3);
@@ -165,10 +176,19 @@ LF_APART Verdict parse_ipv4_other(const Frame& f, Meta& meta) noexcept {
   meta.l4_offset = static_cast<uint8_t>(f.l3 + header);
   if (!f.to_port_mac || !find_own(f.table, net::from_ipv4(ip.dst_addr))) return to_exception(meta);
   if (header != sizeof(ip)) return Verdict::ip_options;
-  if (ip.fragment_offset & kFragment) return Verdict::ip_fragment;
+  const bool fragment = ip.fragment_offset & kFragment;
+  if (fragment && !f.table.has_flows) return Verdict::ip_fragment;
   if (bad_ipv4_checksum(f, ip)) return Verdict::ip_checksum;
   if (!net::is_ipv4_source(ip.src_addr) || find_own(f.table, net::from_ipv4(ip.src_addr)))
     return Verdict::ip_source;
+  if (f.table.has_flows) {
+    const Verdict v = parse_flow(f,
+                                 {f.data + meta.l4_offset, total - header,
+                                  net::from_ipv4(ip.dst_addr), ip.next_proto_id, fragment},
+                                 meta);
+    if (v != Verdict::none || meta.kind != Kind::undecided) return v;
+    if (fragment) return Verdict::ip_fragment;
+  }
   if (ip.next_proto_id == IPPROTO_UDP && total < header + kUdpSize) return Verdict::udp_truncated;
   return to_exception(meta);
 }
@@ -239,8 +259,17 @@ LF_APART Verdict parse_ipv6_other(const Frame& f, Meta& meta) noexcept {
   const IpAddress destination = net::from_ipv6(ip.dst_addr);
   if (!f.to_port_mac || net::is_ipv4(destination) || !find_own(f.table, destination))
     return to_exception(meta);
-  if (is_extension(ip.proto)) return Verdict::ip_extension;
+  const bool fragment =
+      ip.proto == IPPROTO_FRAGMENT && f.table.has_flows && payload >= kFragmentSize;
+  if (is_extension(ip.proto) && !fragment) return Verdict::ip_extension;
   if (bad_ipv6_source(f.table, net::from_ipv6(ip.src_addr))) return Verdict::ip_source;
+  if (f.table.has_flows) {
+    const uint8_t* l4 = f.data + meta.l4_offset;
+    const Verdict v =
+        parse_flow(f, {l4, payload, destination, fragment ? *l4 : ip.proto, fragment}, meta);
+    if (v != Verdict::none || meta.kind != Kind::undecided) return v;
+    if (fragment) return Verdict::ip_extension;
+  }
   if (ip.proto == IPPROTO_UDP && payload < kUdpSize) return Verdict::udp_truncated;
   return to_exception(meta);
 }
@@ -333,6 +362,9 @@ LF_APART void sort(Sorted& out, uint32_t i, Kind kind) noexcept {
       return out.probes.add(i);
     case Kind::probe_reply:
       return out.probe_replies.add(i);
+    case Kind::flow:
+    case Kind::flow_return:
+      return out.flows.add(i);
     default:
       return out.exceptions.add(i);
   }
@@ -340,7 +372,7 @@ LF_APART void sort(Sorted& out, uint32_t i, Kind kind) noexcept {
 
 void clear(Sorted& out) noexcept {
   for (Selection* s : {&out.commands, &out.replies, &out.approvals, &out.reports, &out.probes,
-                       &out.probe_replies, &out.exceptions})
+                       &out.probe_replies, &out.flows, &out.exceptions})
     s->count = 0;
 }
 

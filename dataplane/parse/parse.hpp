@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // First stage: makes metadata of frames. Ethernet with at most one VLAN tag, IPv4 without options
 // or IPv6 without extension headers, UDP to one of our endpoints, LCP. Validates every length
-// once; later stages never read a length from the wire again. What is not LCP for us goes to the
-// exception stage, as it is. Called by the pipeline on a worker, first for every burst from ports.
+// once; later stages never read a length from the wire again. What is neither LCP nor a flow's
+// (flow/classify.hpp) goes to the exception stage, as it is. On a worker, first for every burst.
 #pragma once
 
 #include "dataplane/core/burst.hpp"
@@ -15,7 +15,7 @@ struct State {};
 
 // The packets of a burst by what they are, refused ones left out.
 struct Sorted {
-  Selection commands, replies, approvals, reports, probes, probe_replies, exceptions;
+  Selection commands, replies, approvals, reports, probes, probe_replies, flows, exceptions;
 };
 
 // Parses all packets of the burst; everything in their metadata but `origin` is set anew.

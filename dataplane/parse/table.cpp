@@ -40,6 +40,14 @@ bool add_endpoint(Table& t, const Endpoint& endpoint) {
   return true;
 }
 
+bool add_flow(Table& t, const FlowAddress& flow) {
+  if (find_flow(t, flow.address, flow.port, flow.protocol, flow.ip_version)) return false;
+  insert(t.flows, flow,
+         [](const FlowAddress& f) { return place_of(f.address, f.port + f.protocol * 65536u); });
+  t.has_flows = true;
+  return true;
+}
+
 void add_own(Table& t, const IpAddress& address, uint8_t ip_version, uint16_t ports) {
   for (OwnAddress& own : t.own) {
     if (own.ip_version == 0 || own.address != address) continue;

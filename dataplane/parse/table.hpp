@@ -31,6 +31,15 @@ struct alignas(kCacheLine) Endpoint {
   ServiceIndex service[kIntentsMax];  // by IntentIndex; [kOtherIntent] is the default
 };
 
+// A flow service's address; ip_version 0 marks a free place of the map.
+struct FlowAddress {
+  IpAddress address;
+  uint16_t port = 0;     // wire order; 0: all
+  uint8_t protocol = 0;  // IP protocol, 0: all; with flow::kFragment: for fragments
+  uint8_t ip_version = 0;
+  ServiceIndex service = kNoService;
+};
+
 inline constexpr size_t kPlacesMin = 8;
 
 struct Table {
@@ -38,6 +47,10 @@ struct Table {
   // Open-addressed maps: sizes are powers of two, at most half full.
   std::vector<Endpoint> endpoints = std::vector<Endpoint>(kPlacesMin);
   std::vector<OwnAddress> own = std::vector<OwnAddress>(kPlacesMin);
+  std::vector<FlowAddress> flows = std::vector<FlowAddress>(kPlacesMin);
+  bool has_flows = false;
+  // Ports of own addresses that flows are translated to, host order; first > last: none.
+  uint16_t nat_first = 1, nat_last = 0;
   uint64_t own_filter = 0;             // bit own_bit(address) set for every own address
   IntentIndex intent_index[256] = {};  // by intent code
   uint32_t replayable = 0;             // bit per IntentIndex
@@ -76,8 +89,21 @@ inline const OwnAddress* find_own(const Table& t, const IpAddress& a) noexcept {
   }
 }
 
+// The flow service at exactly this address, port (wire order) and protocol, or nullptr.
+inline const FlowAddress* find_flow(const Table& t, const IpAddress& a, uint16_t port,
+                                    uint8_t protocol, uint8_t ip_version) noexcept {
+  const size_t mask = t.flows.size() - 1;
+  for (size_t i = place_of(a, port + protocol * 65536u) & mask;; i = (i + 1) & mask) {
+    const FlowAddress& f = t.flows[i];
+    if (f.ip_version == 0) return nullptr;
+    if (f.address == a && f.port == port && f.protocol == protocol && f.ip_version == ip_version)
+      return &f;
+  }
+}
+
 // Adds to the maps while a Table is built; false when the endpoint is there already.
 bool add_endpoint(Table& t, const Endpoint& endpoint);
+bool add_flow(Table& t, const FlowAddress& flow);
 void add_own(Table& t, const IpAddress& address, uint8_t ip_version, uint16_t ports);
 
 }  // namespace lf::parse

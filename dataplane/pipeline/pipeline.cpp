@@ -6,6 +6,7 @@
 #include "dataplane/answer/answer.hpp"
 #include "dataplane/core/hold_end.hpp"
 #include "dataplane/core/mbuf_note.hpp"
+#include "dataplane/flow/send.hpp"
 #include "dataplane/identity/identity.hpp"
 #include "dataplane/parse/table.hpp"
 #include "dataplane/pipeline/state.hpp"
@@ -51,6 +52,7 @@ State::State(const Pipeline::Setup& s)
       match(s.node_stats, s.stats,
             static_cast<uint32_t>(std::min<uint64_t>(s.shared->ledger->capacity(), kWatchedMax)),
             s.shared->tsc_hz),
+      flow(s.flow_entries, s.seed, s.node_stats),
       too_big(s.shared->tsc_hz),
       kept(s.shared->orders != nullptr ? s.replay_packets : 0) {
   policy.worker = s.worker;
@@ -81,6 +83,7 @@ void Pipeline::stages(const Snapshot& snapshot, Burst& burst, Tsc now, Outbox& o
   if (s.sorted.commands.count != 0) commands(snapshot, burst, s.sorted.commands, now, out);
   if (s.sorted.replies.count != 0) replies(snapshot, burst, now, out);
   from_nodes(snapshot, burst, now, out);
+  if (s.sorted.flows.count != 0) flows(snapshot, burst, now, out);
   if ((s.sorted.exceptions.count | s.sorted.probes.count) != 0) {
     exceptions(snapshot, burst, now, out);
   }
@@ -344,6 +347,51 @@ void Pipeline::from_nodes(const Snapshot& snapshot, Burst& burst, Tsc now, Outbo
   }
 }
 
+// New flows that the quota refuses are dropped; further packets of the same flow in this burst with
+// them. There is no delay tier: a flow that a command would have been delayed for goes on at once.
+void Pipeline::admit_flows(const Snapshot& snapshot, Burst& burst, Tsc now) noexcept {
+  State& s = *state_;
+  Selection counted{};
+  flow::gather_new(*snapshot.flow, s.flow, burst, s.flow.fresh, counted);
+  if (counted.count == 0) return;
+  const Selection asked = counted;
+  quota::run(*snapshot.quota, *setup_.shared->windows, s.quota, burst, counted, now,
+             setup_.shared->wall->unix_us(now));
+  s.quota.delayed_count = 0;
+  for (const uint8_t i : asked)
+    if (burst.meta[i].verdict != Verdict::none)
+      flow::refuse(s.flow, burst, s.flow.fresh, i, burst.meta[i].verdict);
+  keep_undecided(burst, s.flow.fresh);
+}
+
+// Packets of flow services, both ways. A packet to an own port that belongs to no flow is no flow's
+// packet: it becomes an exception.
+void Pipeline::flows(const Snapshot& snapshot, Burst& burst, Tsc now, Outbox& out) noexcept {
+  State& s = *state_;
+  const flow::Table& table = *snapshot.flow;
+  flow::Nat& nat = *setup_.shared->nat;
+  Selection& live = s.sorted.flows;
+  Selection too_big{}, back{};
+  flow::find(table, nat, s.flow, burst, live, now);
+  if (s.flow.fresh.count != 0) {
+    admit_flows(snapshot, burst, now);
+    flow::open(table, *snapshot.forward, nat, s.flow, burst, s.flow.fresh, live, now);
+  }
+  flow::to_nodes(table, *snapshot.forward, s.flow, burst, live, too_big);
+  flow::to_clients(table, snapshot.parse->ports, s.flow, burst, back, too_big, s.sorted.exceptions);
+  for (const uint8_t i : live) {
+    burst.decide(i, Verdict::flow_forwarded);
+    send(burst, i, out);
+  }
+  for (const uint8_t i : back) {
+    burst.decide(i, Verdict::flow_returned);
+    send(burst, i, out);
+  }
+  if (too_big.count == 0) return;
+  too_big::run(*snapshot.forward, snapshot.parse->ports, s.too_big, burst, too_big, now);
+  for (const uint8_t i : too_big) send(burst, i, out);
+}
+
 void Pipeline::exceptions(const Snapshot& snapshot, Burst& burst, Tsc now, Outbox& out) noexcept {
   State& s = *state_;
   exception::run(*snapshot.parse, burst, s.sorted.exceptions, s.sorted.probes, s.exceptions);
@@ -370,6 +418,7 @@ uint32_t Pipeline::due(const Snapshot& snapshot, Burst& burst, Tsc now, Outbox& 
   State& s = *state_;
   s.match.flights.ended.add(
       s.match.timeouts.expire(*setup_.shared->ledger, *setup_.shared->live, s.match.nodes, now));
+  if (snapshot.flow) flow::sweep(*snapshot.flow, s.flow, now);
   Selection returned{};
   take_returned(snapshot, burst, returned, now);
   Selection live = returned;

@@ -18,6 +18,7 @@
 #include "dataplane/core/types.hpp"
 #include "dataplane/core/wall_clock.hpp"
 #include "dataplane/core/worker_stats.hpp"
+#include "dataplane/flow/nat.hpp"
 #include "dataplane/forward/node_live.hpp"
 #include "dataplane/ledger/ledger.hpp"
 #include "dataplane/pipeline/outbox.hpp"
@@ -32,6 +33,7 @@ struct Shared {
   forward::NodeLive* live = nullptr;
   quota::Windows* windows = nullptr;
   replay::Orders* orders = nullptr;  // null: nothing is kept and nothing sent again
+  flow::Nat* nat = nullptr;          // null: there are no flow services
   const WallClock* wall = nullptr;
   uint64_t tsc_hz = 0;
   std::atomic<bool> draining{false};  // writer: control; new commands are refused
@@ -56,6 +58,7 @@ class Pipeline {
     uint8_t audit_drop_outcomes = 0;                   // audit::State::drop_outcomes
     uint32_t delay_packets = 0;
     uint32_t replay_packets = 0;  // commands kept for replay at once; 0: none
+    uint32_t flow_entries = 0;    // of the flow cache
     uint64_t seed = 0;  // of node choice
   };
 
@@ -101,6 +104,8 @@ class Pipeline {
                Outbox& out) noexcept;
   void replies(const Snapshot& snapshot, Burst& burst, Tsc now, Outbox& out) noexcept;
   void from_nodes(const Snapshot& snapshot, Burst& burst, Tsc now, Outbox& out) noexcept;
+  void admit_flows(const Snapshot& snapshot, Burst& burst, Tsc now) noexcept;
+  void flows(const Snapshot& snapshot, Burst& burst, Tsc now, Outbox& out) noexcept;
   void exceptions(const Snapshot& snapshot, Burst& burst, Tsc now, Outbox& out) noexcept;
   void give_back(Burst& burst, const Selection& owned) noexcept;
   void answer(const Snapshot& snapshot, Burst& burst, const Selection& commands, Tsc now,

@@ -9,6 +9,7 @@
 #include "dataplane/dedup/dedup.hpp"
 #include "dataplane/exception/exception.hpp"
 #include "dataplane/exception/too_big.hpp"
+#include "dataplane/flow/flow.hpp"
 #include "dataplane/match/match.hpp"
 #include "dataplane/parse/parse.hpp"
 #include "dataplane/pipeline/pipeline.hpp"
@@ -31,6 +32,7 @@ struct State {
   quota::State quota;
   choose::State choose;
   match::State match;
+  flow::State flow;
   too_big::State too_big;
   replay::KeepPool kept;
   replay::Work kept_work;

@@ -12,8 +12,6 @@ const std::map<Verdict, const char*> kNotHere = {
     {Verdict::held_refused, "decided by control for a parked command (hold service tests)"},
     {Verdict::held_expired, "decided by control for a parked command (hold service tests)"},
     {Verdict::xdp_denied, "counted by the XDP program, before DPDK sees the packet"},
-    {Verdict::flow_table_full, "flow services are not built yet"},
-    {Verdict::flow_unroutable, "flow services are not built yet"},
 };
 
 // With a parameter because GoogleTest runs such tests after all others.

@@ -9,6 +9,7 @@
 
 #include "control/admission/table_builder.hpp"
 #include "control/authenticate/table_builder.hpp"
+#include "control/flow/organisations.hpp"
 #include "control/parse/table_builder.hpp"
 #include "dataplane/pipeline/state.hpp"
 
@@ -65,6 +66,7 @@ Rig::Rig(const Change& change, const Options& options)
   shared_.windows = &quotas_->windows();
   shared_.orders = orders_.get();
   shared_.wall = &wall_;
+  shared_.nat = &nat_;
   shared_.tsc_hz = kHz;
   parse_ = std::make_shared<parse::Table>(must(parse::build_table(config_, slots_, ports_)));
   snapshot_.generation = 1;
@@ -87,6 +89,7 @@ Rig::Rig(const Change& change, const Options& options)
                                 .audit_drop_outcomes = config_.audit.on_overflow.allow,
                                 .delay_packets = options.delay_packets,
                                 .replay_packets = options.replay_packets,
+                                .flow_entries = 1024,
                                 .seed = 1});
 }
 
@@ -115,6 +118,14 @@ void Rig::forward(const std::function<void(std::vector<forward::NextHop>&,
   change(hops, plans);
   snapshot_.forward = must(forward::build_table(
       {.config = config_, .slots = slots_, .next_hops = hops, .pool_plans = plans, .tsc_hz = kHz}));
+  snapshot_.flow =
+      balancer_.build({.config = config_,
+                       .slots = slots_,
+                       .pool_plans = plans,
+                       .forward = *snapshot_.forward,
+                       .alive = {},
+                       .organisations = must(flow::build_organisations(config_, slots_)),
+                       .tsc_hz = kHz});
 }
 
 rte_mbuf* Rig::make(const Bytes& frame, uint16_t port) {

@@ -14,6 +14,7 @@
 #include "control/base/clock.hpp"
 #include "control/config/config.hpp"
 #include "control/daemon/ledger_memory.hpp"
+#include "control/flow/balancer.hpp"
 #include "control/forward/table_builder.hpp"
 #include "control/policy/engine.hpp"
 #include "control/quota/quotas.hpp"
@@ -66,7 +67,7 @@ class Rig {
   Result advance_ms(uint64_t ms);
   // A frame that did not come in one piece.
   Result run_segmented(const Packet& packet);
-  // Builds the forwarding table anew; next hops and plans may be changed.
+  // Builds the forwarding and flow tables anew; next hops and plans may be changed.
   void forward(const std::function<void(std::vector<forward::NextHop>&,
                                         std::vector<forward::PoolPlan>&)>& change);
 
@@ -96,6 +97,8 @@ class Rig {
   ManualClock clock_;
   Tsc now_ = kHz;
   forward::Slots slots_;
+  flow::Balancer balancer_;
+  flow::Nat nat_{1024};
   std::vector<ports::PortInfo> ports_;
   std::unique_ptr<daemon::LedgerMemory> ledger_;
   std::unique_ptr<quota::Quotas> quotas_;

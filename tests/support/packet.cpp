@@ -74,7 +74,7 @@ Bytes build_upper(const Packet& p) {
   Bytes upper = *p.l4;
   if (p.checksum_at >= 0)
     set16(upper, static_cast<size_t>(p.checksum_at),
-          upper_checksum(p, p.protocol, upper, p.protocol == 58));
+          upper_checksum(p, p.protocol, upper, p.protocol == 58 || p.protocol == 6));
   return upper;
 }
 
@@ -269,6 +269,9 @@ std::string check_frame(const Bytes& f) {
     if (upper.size() < 8 || get16(upper, 4) != upper.size()) return "UDP length";
     if (get16(upper, 6) == 0) return type == 0x0800 ? "" : "UDP checksum missing";
     if (naive_sum(upper, pseudo_sum) != 0xffff) return "UDP checksum";
+  } else if (protocol == 6) {
+    if (upper.size() < 20) return "TCP header";
+    if (naive_sum(upper, pseudo_sum) != 0xffff) return "TCP checksum";
   } else if (protocol == 58) {
     if (naive_sum(upper, pseudo_sum) != 0xffff) return "ICMPv6 checksum";
   } else if (protocol == 1) {

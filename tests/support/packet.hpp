@@ -82,7 +82,7 @@ struct Packet {
   Lcp lcp;
   std::optional<Bytes> udp_payload;
   // Instead of UDP: what follows the IP header. `checksum_at` >= 0: a checksum in it is filled in,
-  // with the pseudo-header for ICMPv6.
+  // with the pseudo-header for ICMPv6 and TCP.
   std::optional<Bytes> l4;
   int checksum_at = -1;
   // Instead of IP: what follows the EtherType.

@@ -135,7 +135,7 @@ TEST(Full, OperatorsAndTargets) {
 
 TEST(Full, Services) {
   const Config c = full();
-  ASSERT_EQ(1u, c.services.size());
+  ASSERT_EQ(2u, c.services.size());
   const Service& s = c.services[0];
   EXPECT_EQ("orbit", s.name);
   EXPECT_EQ(address("192.0.2.10"), s.address);
@@ -171,7 +171,7 @@ TEST(Full, Services) {
 
 TEST(Full, HealthAndBreaker) {
   const Config c = full();
-  ASSERT_EQ(1u, c.services.size());
+  ASSERT_EQ(2u, c.services.size());
   const Health& h = c.services[0].health;
   EXPECT_EQ(200u, h.interval_ms);
   EXPECT_EQ(40u, h.window_s);
@@ -197,6 +197,51 @@ TEST(Full, HealthAndBreaker) {
   EXPECT_EQ(70'000u, b.open_max_ms);
   EXPECT_EQ(0.2, b.jitter);
   EXPECT_EQ(5u, b.trials);
+}
+
+TEST(Full, FlowServices) {
+  const Config c = full();
+  ASSERT_EQ(2u, c.services.size());
+  const Service& s = c.services[1];
+  EXPECT_EQ(ServiceKind::flow, s.kind);
+  EXPECT_EQ(Protocol::udp, s.protocol);
+  EXPECT_EQ(53, s.port);
+  EXPECT_EQ(forward::Mode::gue, s.mode);
+  EXPECT_EQ(Fragments::steer, s.fragments);
+  EXPECT_EQ("deorbit", s.intent);
+  EXPECT_EQ(1300, s.mss);
+  ASSERT_TRUE(s.outer_source);
+  EXPECT_EQ("172.16.0.0/16", format_prefix(*s.outer_source));
+  EXPECT_EQ(53, s.nodes.at(0).port);
+  EXPECT_EQ(2048u, c.flows.cache);
+  EXPECT_EQ(4096u, c.flows.nat);
+  EXPECT_EQ(20000, c.flows.nat_port_first);
+  EXPECT_EQ(29999, c.flows.nat_port_last);
+  EXPECT_EQ(101u, c.flows.places);
+  EXPECT_EQ(0.2, c.flows.dead_band);
+  EXPECT_EQ(300u, c.flows.tcp_idle_s);
+  EXPECT_EQ(20u, c.flows.udp_idle_s);
+  EXPECT_EQ(10u, c.flows.opening_s);
+  EXPECT_EQ(15u, c.flows.closing_s);
+  EXPECT_EQ(6081, c.flows.gue_port);
+}
+
+TEST(Full, AFlowServiceHasItsOwnDefaults) {
+  const auto one = [](const std::string& keys) {
+    const Loaded loaded = parse(
+        "ports: [{name: a, device: net_null0, addresses: [192.0.2.1/24]}]\n"
+        "services: [{name: s, kind: flow, address: 192.0.2.10, " +
+            keys + " nodes: [{name: n, id: 1, address: 192.0.2.20}]}]\n",
+        "t");
+    EXPECT_TRUE(loaded) << to_text(loaded.error());
+    return loaded ? loaded->services[0] : Service{};
+  };
+  const Service tcp = one("port: 443,");
+  EXPECT_EQ(forward::Mode::nat, tcp.mode);
+  EXPECT_EQ(ProbeKind::tcp, tcp.probe.kind);
+  EXPECT_EQ(443, tcp.nodes[0].port);
+  EXPECT_EQ(ProbeKind::none, one("port: 53, protocol: udp,").probe.kind);
+  EXPECT_EQ(0, one("protocol: any, mode: dsr-l2,").port);
 }
 
 TEST(Full, TheSmallSections) {

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// What makes a flow: both ends and the protocol, as the client's packets carry them. Always
+// compared whole. The hash has no secret: every machine of a fleet gives a flow the same place in
+// the Maglev table. Pure; used by the flow stage on workers and by control's tests.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#include "dataplane/core/burst.hpp"
+
+namespace lf::flow {
+
+inline constexpr uint8_t kFragment = 0x80;  // in Key::protocol: fragments, told by addresses alone
+
+struct Key {
+  IpAddress client;
+  IpAddress local;           // the service's address
+  uint16_t client_port = 0;  // wire order, 0 where the protocol has none
+  uint16_t port = 0;
+  uint8_t protocol = 0;
+  uint8_t ip_version = 0;
+  uint16_t zero = 0;
+
+  bool operator==(const Key& o) const noexcept { return std::memcmp(this, &o, sizeof(Key)) == 0; }
+};
+static_assert(sizeof(Key) == 40);
+
+constexpr uint64_t fold_product(uint64_t a, uint64_t b) noexcept {
+  const auto product = static_cast<UInt128>(a) * b;
+  return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
+}
+
+inline uint64_t hash_of(const Key& k) noexcept {
+  uint64_t ends;
+  std::memcpy(&ends, &k.client_port, sizeof(ends));
+  uint64_t h = fold_product(k.client.lo ^ 0x2d358dccaa6c78a5, k.client.hi ^ 0x8bb84b93962eacc9);
+  h ^= fold_product(k.local.lo ^ 0x4b33a62ed433d4a3, k.local.hi ^ 0x4d5a2da51de1aa47);
+  return fold_product(h ^ 0xa0761d6478bd642f, ends ^ 0xe7037ed1a0b428db);
+}
+
+// A place in a table of `places` by the hash's upper half, without a division.
+constexpr uint32_t place_in(uint64_t hash, uint32_t places) noexcept {
+  return static_cast<uint32_t>(((hash >> 32) * places) >> 32);
+}
+
+}  // namespace lf::flow

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dataplane/flow/nat.hpp"
+
+#include <netinet/in.h>
+
+#include <bit>
+
+namespace lf::flow {
+namespace {
+
+constexpr Stamp kTouchEvery = 8;  // stamps; the shared line is not written more often
+
+uint16_t swap16(uint16_t v) noexcept {
+  return __builtin_bswap16(v);
+}
+
+// Ports to try, spread over the range; the same for the same flow on every worker.
+class Ports {
+ public:
+  Ports(const Table& t, uint64_t hash) noexcept
+      : first_(t.nat_first),
+        count_(t.nat_last >= t.nat_first ? uint32_t{t.nat_last} - t.nat_first + 1 : 0),
+        at_(count_ == 0 ? 0 : static_cast<uint32_t>(hash) % count_),
+        step_(count_ <= 1 ? 0 : 1 + static_cast<uint32_t>(hash >> 32) % (count_ - 1)) {}
+
+  bool any() const noexcept { return count_ != 0; }
+  uint16_t next() noexcept {  // wire order
+    const auto port = static_cast<uint16_t>(first_ + at_);
+    at_ = at_ + step_ < count_ ? at_ + step_ : at_ + step_ - count_;
+    return swap16(port);
+  }
+
+ private:
+  uint32_t first_, count_, at_, step_;
+};
+
+bool same_client(const rewrite::Client& a, const rewrite::Client& b) noexcept {
+  return a.address == b.address && a.local == b.local && a.port == b.port &&
+         a.local_port == b.local_port;
+}
+
+bool same_but_port(NodeSide a, const NodeSide& b) noexcept {
+  a.own_port = b.own_port;
+  return a == b;
+}
+
+}  // namespace
+
+Nat::Nat(uint64_t entries)
+    : records_(std::bit_ceil(entries)), mask_(records_.size() == 0 ? 0 : records_.size() - 1) {}
+
+uint64_t Nat::place_of(const NodeSide& s) const noexcept {
+  uint64_t ends;
+  std::memcpy(&ends, &s.node_port, sizeof(ends));
+  uint64_t h = fold_product(s.node.lo ^ 0x2d358dccaa6c78a5, s.node.hi ^ 0x8bb84b93962eacc9);
+  h ^= fold_product(s.own.lo ^ 0x4b33a62ed433d4a3, s.own.hi ^ 0x4d5a2da51de1aa47);
+  h = fold_product(h ^ 0xa0761d6478bd642f, ends ^ 0xe7037ed1a0b428db);
+  // Once more: of one product alone a node's ports would lie in a few rows and share places.
+  return fold_product(h ^ 0x8ebc6af09c88c6e3, 0x589965cc75374cc3) & mask_;
+}
+
+bool Nat::load(const Record& r, uint32_t& version, Mapping& out) const noexcept {
+  version = r.version.load(std::memory_order_acquire);
+  if (version == 0 || version % 2 != 0) return false;
+  uint64_t words[kWords];
+  for (uint32_t i = 0; i < kWords; ++i) words[i] = r.word[i].load(std::memory_order_acquire);
+  std::memcpy(static_cast<void*>(&out), words, sizeof(out));
+  return r.version.load(std::memory_order_relaxed) == version;
+}
+
+bool Nat::is_free(const Table& t, const Record& r, uint8_t protocol, Stamp now) const noexcept {
+  const uint32_t flags = r.flags.load(std::memory_order_relaxed);
+  constexpr uint32_t kBoth = kNatClientEnded | kNatNodeEnded;
+  Stamp age = protocol == IPPROTO_TCP ? t.ages.tcp_idle : t.ages.udp_idle;
+  if (flags & kNatReset) {
+    age = t.ages.reset;
+  } else if ((flags & kBoth) == kBoth) {
+    age = t.ages.closing;
+  } else if (!(flags & kNatAnswered)) {
+    age = t.ages.opening;
+  }
+  // Another worker's time may be ahead of ours by a stamp.
+  return static_cast<int32_t>(now - r.seen.load(std::memory_order_relaxed)) >
+         static_cast<int32_t>(age);
+}
+
+// `version`: of the record when it was found free; whoever was quicker has changed it.
+Nat::Opened Nat::claim(Record& r, uint32_t version, uint32_t index, const Mapping& wanted,
+                       Stamp now) noexcept {
+  if (!r.version.compare_exchange_strong(version, version + 1, std::memory_order_acq_rel))
+    return {};
+  uint64_t words[kWords];
+  std::memcpy(words, &wanted, sizeof(words));
+  for (uint32_t i = 0; i < kWords; ++i) r.word[i].store(words[i], std::memory_order_release);
+  r.flags.store(0, std::memory_order_relaxed);
+  r.seen.store(now, std::memory_order_relaxed);
+  const uint32_t next = version + 2;
+  r.version.store(next == 0 ? 2 : next, std::memory_order_release);
+  return {index, wanted.side.own_port, true};
+}
+
+Nat::Opened Nat::find(const Table& table, const Mapping& wanted, uint64_t hash,
+                      Stamp now) noexcept {
+  Ports ports(table, hash);
+  if (!ports.any()) return {};
+  NodeSide side = wanted.side;
+  uint64_t place[kNatTries];
+  for (uint64_t& p : place) {
+    side.own_port = ports.next();
+    p = place_of(side);
+    __builtin_prefetch(&records_[p]);
+  }
+  for (const uint64_t p : place) {
+    const Record& r = records_[p];
+    Mapping seen;
+    uint32_t version;
+    if (!load(r, version, seen) || !same_but_port(seen.side, wanted.side) ||
+        !same_client(seen.client, wanted.client) || is_free(table, r, seen.side.protocol, now))
+      continue;
+    return {static_cast<uint32_t>(p), seen.side.own_port, false};
+  }
+  return {};
+}
+
+Nat::Opened Nat::open(const Table& table, const Mapping& wanted, uint64_t hash, bool starts,
+                      Stamp now) noexcept {
+  const Opened known = find(table, wanted, hash, now);
+  if (known.index != kNone) {
+    Record& r = records_[known.index];
+    if (starts) r.flags.store(0, std::memory_order_relaxed);
+    r.seen.store(now, std::memory_order_relaxed);
+    return known;
+  }
+  Ports ports(table, hash);
+  Mapping fresh = wanted;
+  for (uint32_t k = 0; k < kNatTries && ports.any(); ++k) {
+    fresh.side.own_port = ports.next();
+    const uint64_t p = place_of(fresh.side);
+    Record& r = records_[p];
+    Mapping seen;
+    uint32_t version;
+    const bool used = load(r, version, seen);
+    if (used && !is_free(table, r, seen.side.protocol, now)) continue;
+    if (!used && version != 0) continue;  // another worker writes it
+    const Opened made = claim(r, version, static_cast<uint32_t>(p), fresh, now);
+    if (made.index != kNone) return made;
+  }
+  return {};
+}
+
+uint32_t Nat::find_back(const Table& table, const NodeSide& side, Stamp now,
+                        Mapping& out) const noexcept {
+  const uint64_t p = place_of(side);
+  const Record& r = records_[p];
+  uint32_t version;
+  if (!load(r, version, out) || !(out.side == side) || is_free(table, r, side.protocol, now))
+    return kNone;
+  return static_cast<uint32_t>(p);
+}
+
+bool Nat::touch(uint32_t index, uint16_t own_port, const rewrite::Client& client, uint32_t flags,
+                Stamp now) noexcept {
+  Mapping seen;
+  uint32_t version;
+  if (!load(records_[index], version, seen) || seen.side.own_port != own_port ||
+      !same_client(seen.client, client))
+    return false;
+  mark(index, flags, now);
+  return true;
+}
+
+void Nat::mark(uint32_t index, uint32_t flags, Stamp now) noexcept {
+  Record& r = records_[index];
+  if ((r.flags.load(std::memory_order_relaxed) & flags) != flags)
+    r.flags.fetch_or(flags, std::memory_order_relaxed);
+  if (now - r.seen.load(std::memory_order_relaxed) >= kTouchEvery)
+    r.seen.store(now, std::memory_order_relaxed);
+}
+
+}  // namespace lf::flow
