@@ -36,7 +36,9 @@ inline uint64_t hash_of(const Key& k) noexcept {
   std::memcpy(&ends, &k.client_port, sizeof(ends));
   uint64_t h = fold_product(k.client.lo ^ 0x2d358dccaa6c78a5, k.client.hi ^ 0x8bb84b93962eacc9);
   h ^= fold_product(k.local.lo ^ 0x4b33a62ed433d4a3, k.local.hi ^ 0x4d5a2da51de1aa47);
-  return fold_product(h ^ 0xa0761d6478bd642f, ends ^ 0xe7037ed1a0b428db);
+  h = fold_product(h ^ 0xa0761d6478bd642f, ends ^ 0xe7037ed1a0b428db);
+  // Once more: one product is linear in the port, and a client's ports would lie in a few rows.
+  return fold_product(h ^ 0x8ebc6af09c88c6e3, 0x589965cc75374cc3);
 }
 
 // A place in a table of `places` by the hash's upper half, without a division.

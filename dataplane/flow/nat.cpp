@@ -14,24 +14,25 @@ uint16_t swap16(uint16_t v) noexcept {
   return __builtin_bswap16(v);
 }
 
-// Ports to try, spread over the range; the same for the same flow on every worker.
+// Ports to try, each as good as drawn by lot, but the same for the same flow on every worker. (A
+// fixed step from one to the next would come back to the first port too soon where it divides the
+// number of ports.)
 class Ports {
  public:
   Ports(const Table& t, uint64_t hash) noexcept
       : first_(t.nat_first),
         count_(t.nat_last >= t.nat_first ? uint32_t{t.nat_last} - t.nat_first + 1 : 0),
-        at_(count_ == 0 ? 0 : static_cast<uint32_t>(hash) % count_),
-        step_(count_ <= 1 ? 0 : 1 + static_cast<uint32_t>(hash >> 32) % (count_ - 1)) {}
+        lot_(hash) {}
 
   bool any() const noexcept { return count_ != 0; }
   uint16_t next() noexcept {  // wire order
-    const auto port = static_cast<uint16_t>(first_ + at_);
-    at_ = at_ + step_ < count_ ? at_ + step_ : at_ + step_ - count_;
-    return swap16(port);
+    lot_ = fold_product(lot_ ^ 0x1d8e4e27c47d124f, 0x9e3779b97f4a7c15);
+    return swap16(static_cast<uint16_t>(first_ + place_in(lot_, count_)));
   }
 
  private:
-  uint32_t first_, count_, at_, step_;
+  uint32_t first_, count_;
+  uint64_t lot_;
 };
 
 bool same_client(const rewrite::Client& a, const rewrite::Client& b) noexcept {
@@ -114,7 +115,9 @@ Nat::Opened Nat::find(const Table& table, const Mapping& wanted, uint64_t hash,
     const Record& r = records_[p];
     Mapping seen;
     uint32_t version;
-    if (!load(r, version, seen) || !same_but_port(seen.side, wanted.side) ||
+    const bool used = load(r, version, seen);
+    if (version == 0) break;  // a flow takes the first free place: it would have taken this one
+    if (!used || !same_but_port(seen.side, wanted.side) ||
         !same_client(seen.client, wanted.client) || is_free(table, r, seen.side.protocol, now))
       continue;
     return {static_cast<uint32_t>(p), seen.side.own_port, false};

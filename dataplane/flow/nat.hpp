@@ -19,7 +19,7 @@
 
 namespace lf::flow {
 
-inline constexpr uint32_t kNatTries = 16;  // ports that are tried for a flow
+inline constexpr uint32_t kNatTries = 32;  // ports for a flow; half full, all of them are taken once in 2^32
 
 // A flow as its node sees it.
 struct NodeSide {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 
+#include <algorithm>
 #include <set>
 #include <thread>
 #include <vector>
@@ -104,6 +105,36 @@ TEST(Nat, NoTwoFlowsOfANodeShareAPort) {
     ASSERT_NE(opened.index, Nat::kNone) << n;
     EXPECT_TRUE(ports.insert(opened.own_port).second) << "flow " << n;
   }
+}
+
+// What docs/flows.md promises: half of the table's size in connections, and a quarter of the ports
+// for each node.
+TEST(Nat, HalfFullItRefusesNobody) {
+  constexpr uint32_t kFirst = 16384, kLast = 65535;
+  for (const uint32_t nodes : {1u, 7u, 1000u}) {
+    Nat nat(1 << 15);
+    const Table t = table(kFirst, kLast);
+    const uint64_t half = nat.capacity() / 2;
+    for (uint32_t n = 0; n < std::min<uint64_t>(half, (kLast - kFirst + 1) / 4 * nodes); ++n) {
+      Flow f = flow(n);
+      f.mapping.side.node.lo ^= uint64_t{n % nodes} << 48;
+      const auto opened = nat.open(t, f.mapping, f.hash, true, kNow);
+      ASSERT_NE(opened.index, Nat::kNone) << "flow " << n << " of " << nodes << " nodes";
+      ASSERT_TRUE(opened.fresh);
+    }
+  }
+}
+
+// Ports that share a divisor with any step between tries would be tried again and again.
+TEST(Nat, TriesDifferentPorts) {
+  Nat nat(1 << 20);
+  const Table t = table(20000, 20063);
+  uint32_t opened = 0;
+  for (uint32_t n = 0; n < 32; ++n) {
+    const Flow f = flow(n);
+    opened += nat.open(t, f.mapping, f.hash, true, kNow).index != Nat::kNone;
+  }
+  EXPECT_EQ(opened, 32u);
 }
 
 TEST(Nat, FullMeansRefusedNotStolen) {
