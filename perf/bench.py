@@ -4,6 +4,7 @@
 
     perf/bench.py --json FILE            everything, some minutes
     perf/bench.py --quick --json FILE    fewer samples, the same names
+    perf/bench.py --scaling --report DIR   how costs grow, too; Markdown and SVG plots
 
 FILE: {"machine": {…}, "results": [{"name", "value", "unit", "baseline", "ratio", "samples"}]}.
 For pipeline.* the value is nanoseconds a packet on one core, the baseline what dpdk-testpmd 5tswap
@@ -15,7 +16,6 @@ import argparse
 import json
 import os
 import pathlib
-import platform
 import re
 import signal
 import statistics
@@ -25,8 +25,11 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tools"))
-import provision  # noqa: E402  (needs the path above)
+sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "perf")]
+import bench_report  # noqa: E402  (need the path above)
+import provision  # noqa: E402
+import scaling  # noqa: E402
+from machine import Meanwhile, machine  # noqa: E402
 
 # name, options of pipeline_bench
 PIPELINE = [
@@ -47,24 +50,22 @@ FLOWS = [
     ("pipeline.flow.dsr", ["--flows", "10000", "--mode", "dsr-l2"]),
     ("pipeline.flow.ipip", ["--flows", "10000", "--mode", "ipip"]),
 ]
-# Google Benchmark programs: program, name in it, name in the JSON
+# Google Benchmark programs: program, name in it, name in the JSON, plain variant of the same in it
 MICRO = [
-    ("ledger_bench", "ledger.burst_insert", "ledger.burst_insert"),
-    ("quota_bench", "quota.check", "quota.check"),
-    ("policy_bench", "policy.evaluate/64", "policy.evaluate.64"),
-    ("policy_bench", "policy.evaluate/10000", "policy.evaluate.10000"),
-    ("audit_bench", "audit.append", "audit.append"),
+    ("ledger_bench", "ledger.burst_insert", "ledger.burst_insert", None),
+    ("quota_bench", "quota.check", "quota.check", None),
+    ("policy_bench", "policy.evaluate/64", "policy.evaluate.64", "policy.scan/64"),
+    ("policy_bench", "policy.evaluate/10000", "policy.evaluate.10000", "policy.scan/10000"),
+    ("audit_bench", "audit.append", "audit.append", None),
+    ("stage_bench", "parse_software_checksums/4/128", "stage.parse", None),
+    ("stage_bench", "parse_offloaded_checksums/4", "stage.parse.offloaded", None),
+    ("auth_bench", "stage/orgs:1000/payload:0", "stage.authenticate.1000", None),
+    ("auth_bench", "lanes/path:0/payload:6", "cmac.aesni", "lanes/path:-1/payload:6"),
+    ("auth_bench", "lanes/path:1/payload:6", "cmac.vaes512", "lanes/path:-1/payload:6"),
+    ("identity_bench", "identity.look_up/100000", "identity.look_up.100000", None),
+    ("forward_bench", "choose/weighted/1000", "stage.choose.1000", "baseline/linear/1000"),
+    ("stage_bench", "rewrite_to_nodes/4", "stage.rewrite", None),
 ]
-
-
-def machine():
-    cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo")
-                if line.startswith("model name")), "?")
-    commit = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"],
-                            stdout=subprocess.PIPE, text=True, check=False).stdout.strip()
-    return {"cpu": cpu, "cores": os.cpu_count(), "kernel": platform.release(), "commit": commit,
-            "load_before": os.getloadavg()[0], "time": time.strftime("%Y-%m-%dT%H:%M:%SZ",
-                                                                      time.gmtime())}
 
 
 def pipeline(build, options, passes):
@@ -140,71 +141,120 @@ def result(name, samples, unit, baseline=None, ratio=None):
             "ratio": ratio(value) if ratio else None, "samples": samples}
 
 
+class Run:
+    """A run of everything; what fails is noted, and the rest goes on."""
+
+    def __init__(self, build, quick):
+        self.build, self.quick = build, quick
+        self.passes, self.seconds, self.repetitions = (10, 3, 3) if quick else (40, 8, 7)
+        self.results, self.failures = [], []
+
+    def attempt(self, what, function, *args):
+        try:
+            self.results.append(function(*args))
+        except (RuntimeError, OSError, ValueError) as error:
+            print(f"{what}: {error}", file=sys.stderr, flush=True)
+            self.failures.append({"name": what, "error": str(error)})
+
+    def testpmd(self, mode, pcap, name):
+        self.attempt(name, lambda: result(name, testpmd(mode, pcap, self.seconds), "Mpps"))
+        return next((r["value"] for r in self.results if r["name"] == name), 0)
+
+    def pipeline(self, name, options, swap):
+        """`swap`: Mpps of testpmd 5tswap over the same frames; 0: not known."""
+        samples = pipeline(self.build, options, self.passes)["samples"]
+        if not swap:
+            return result(name, samples, "ns")
+        return result(name, samples, "ns", baseline=1e3 / swap, ratio=lambda ns: 1e3 / ns / swap)
+
+    def pipelines(self):
+        with tempfile.TemporaryDirectory() as directory:
+            commands, flows = (pathlib.Path(directory) / f"{x}.pcap" for x in ("commands", "flows"))
+            pipeline(self.build, ["--frames", "4096", "--pcap", str(commands)], 1)
+            pipeline(self.build, ["--frames", "4096", "--flows", "10000", "--pcap", str(flows)], 1)
+            swap = {mode: self.testpmd(mode, commands, f"testpmd.{mode}")
+                    for mode in ("io", "mac", "5tswap", "csum")}["5tswap"]
+            small = self.testpmd("5tswap", flows, "testpmd.5tswap.64")
+        for entries, baseline in ((PIPELINE, swap), (FLOWS, small)):
+            for name, options in entries:
+                self.attempt(name, self.pipeline, name, options, baseline)
+
+    def micro(self, program, pattern, name, plain):
+        samples = micro(self.build, program, pattern, self.repetitions)
+        if plain is None:
+            return result(name, samples, "ns")
+        other = statistics.median(micro(self.build, program, plain, self.repetitions))
+        return result(name, samples, "ns", baseline=other, ratio=lambda ns: other / ns)
+
+    def intake(self):
+        try:
+            self.results += intake(self.build, self.repetitions * 3, (100, 1000, 10_000) +
+                                   (() if self.quick else (1_000_000,)))
+        except (RuntimeError, OSError, ValueError) as error:
+            print(f"intake: {error}", file=sys.stderr, flush=True)
+            self.failures.append({"name": "intake", "error": str(error)})
+
+    def everything(self):
+        self.pipelines()
+        for entry in MICRO:
+            self.attempt(entry[2], self.micro, *entry)
+        self.intake()
+
+    def scaling(self, axes):
+        self.results += scaling.measure(
+            lambda options: pipeline(self.build, options, 2 if self.quick else 6)["samples"],
+            axes or scaling.AXES, 2 if self.quick else 4, lambda text: print(text, flush=True))
+
+
+def compare(old_path, results):
+    """What moved: beyond both runs' middle halves."""
+    old = {r["name"]: r for r in json.loads(pathlib.Path(old_path).read_text())["results"]}
+
+    def middle(r):
+        ordered = sorted(r.get("samples") or [r["value"]])
+        return ordered[len(ordered) // 4], ordered[3 * len(ordered) // 4]
+
+    for r in results:
+        before = old.get(r["name"])
+        if before is None:
+            continue
+        (old_low, old_high), (low, high) = middle(before), middle(r)
+        moved = "" if low <= old_high and old_low <= high else "   moved"
+        print(f"{r['name']:40} {before['value']:10.1f} → {r['value']:10.1f} {r['unit']}"
+              f" ({r['value'] / before['value'] - 1:+.0%}){moved}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer samples")
     parser.add_argument("--json", metavar="FILE", help="write the results there")
     parser.add_argument("--compare", metavar="OLD.json", help="print what moved since")
+    parser.add_argument("--scaling", nargs="*", metavar="AXIS",
+                        help=f"vary {', '.join(scaling.AXES)}; without names: all of them")
+    parser.add_argument("--only-scaling", action="store_true", help="nothing else")
+    parser.add_argument("--report", type=pathlib.Path, metavar="DIR",
+                        help="write bench.json, bench.md and plots there")
     args = parser.parse_args()
-    provision.install("run", "test")
+    unknown = set(args.scaling or []) - set(scaling.AXES)
+    if unknown:
+        parser.error(f"no axis {', '.join(sorted(unknown))}")
+    provision.install("run", "test", *(["perf"] if args.report else []))
     provision.reserve_hugepages()
-    build = provision.build(targets=["perf-programs"])
-    passes, seconds, repetitions = (10, 3, 3) if args.quick else (40, 8, 7)
-    report = {"machine": machine(), "results": [], "failures": []}
-
-    def attempt(what, function):
-        try:
-            report["results"].append(function())
-        except (RuntimeError, OSError, ValueError) as error:
-            print(f"{what}: {error}", file=sys.stderr, flush=True)
-            report["failures"].append({"name": what, "error": str(error)})
-
-    with tempfile.TemporaryDirectory() as directory:
-        pcap = pathlib.Path(directory) / "frames.pcap"
-        pipeline(build, ["--frames", "4096", "--pcap", str(pcap)], 1)
-        baselines = {}
-        for mode in ("io", "mac", "5tswap", "csum"):
-            def run(mode=mode):
-                baselines[mode] = testpmd(mode, pcap, seconds)
-                return result(f"testpmd.{mode}", baselines[mode], "Mpps")
-            attempt(f"testpmd.{mode}", run)
-        small = pathlib.Path(directory) / "flows.pcap"
-        pipeline(build, ["--passes", "1", "--frames", "4096", "--flows", "10000", "--pcap",
-                         str(small)], 1)
-
-        def run_small():
-            baselines["small"] = testpmd("5tswap", small, seconds)
-            return result("testpmd.5tswap.64", baselines["small"], "Mpps")
-        attempt("testpmd.5tswap.64", run_small)
-        for mode, entries in (("5tswap", PIPELINE), ("small", FLOWS)):
-            swap = statistics.median(baselines.get(mode) or [0])
-            for name, options in entries:
-                def run(name=name, options=options, swap=swap):
-                    samples = pipeline(build, options, passes)["samples"]
-                    if not swap:
-                        return result(name, samples, "ns")
-                    return result(name, samples, "ns", baseline=1e3 / swap,
-                                  ratio=lambda ns: 1e3 / ns / swap)
-                attempt(name, run)
-    for program, pattern, name in MICRO:
-        attempt(name, lambda p=program, n=pattern, to=name:
-                result(to, micro(build, p, n, repetitions), "ns"))
-    try:
-        report["results"] += intake(
-            build, repetitions * 3, (100, 1000, 10_000) + (() if args.quick else (1_000_000,)))
-    except (RuntimeError, OSError, ValueError) as error:
-        print(f"intake: {error}", file=sys.stderr, flush=True)
-        report["failures"].append({"name": "intake", "error": str(error)})
+    run = Run(provision.build(targets=["perf-programs"]), args.quick)
+    report, meanwhile = {"machine": machine()}, Meanwhile()
+    if not args.only_scaling:
+        run.everything()
+    if args.scaling is not None or args.only_scaling:
+        run.scaling(args.scaling)
+    report |= {"meanwhile": meanwhile.done(), "results": run.results, "failures": run.failures}
     if args.json:
         pathlib.Path(args.json).write_text(json.dumps(report, indent=1) + "\n")
+    if args.report:
+        bench_report.write(report, args.report)
     if args.compare:
-        old = {r["name"]: r for r in json.loads(pathlib.Path(args.compare).read_text())["results"]}
-        for r in report["results"]:
-            if r["name"] in old:
-                print(f"{r['name']:40} {old[r['name']]['value']:10.1f} → {r['value']:10.1f} {r['unit']}"
-                      f" ({r['value'] / old[r['name']]['value'] - 1:+.0%})")
-    return 1 if report["failures"] else 0
+        compare(args.compare, run.results)
+    return 1 if run.failures else 0
 
 
 if __name__ == "__main__":

@@ -65,9 +65,9 @@ def throughput(bench, size, width, votes):
     search = Search(lambda load: bench.short(bench.trial(load, size)), width=width, votes=votes)
     found = search.run([ZERO, HALF_PERCENT], hint=flat_out["forwarded"])
     trials = [t for load in sorted(search.trials) for t in search.trials[load]]
-    bench.log(f"{size:5} bytes: {found['zero_loss']['load']:,.0f}/s without loss, "
-              f"{found['loss_0.5_percent']['load']:,.0f}/s at 0.5 %, {flat_out['forwarded']:,.0f}/s "
-              f"forwarded flat out ({len(trials)} trials)")
+    bench.log(f"{size:5} bytes, forwarded: {found['zero_loss']['forwarded']:,.0f}/s without loss, "
+              f"{found['loss_0.5_percent']['forwarded']:,.0f}/s at 0.5 %, {flat_out['forwarded']:,.0f}/s "
+              f"flat out ({len(trials)} trials)")
     return {"size": size, "flat_out": bench.short(flat_out), **found, "trials": trials}
 
 

@@ -7,12 +7,15 @@
 #include <fmt/core.h>
 #include <rte_cycles.h>
 #include <rte_eal.h>
+#include <rte_launch.h>
+#include <rte_lcore.h>
 #include <rte_malloc.h>
 #include <rte_mbuf.h>
 #include <sodium.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <barrier>
 #include <cstdio>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -31,27 +34,12 @@
 #include "dataplane/net/address.hpp"
 #include "dataplane/pipeline/pipeline.hpp"
 #include "dataplane/pipeline/state.hpp"
+#include "perf/pipeline_frames.hpp"
 
 namespace {
 
 using namespace lf;
-
-struct Options {
-  bool auth = true;
-  bool audit = false;
-  uint32_t orgs = 1;
-  uint32_t duplicates = 0;  // percent
-  uint64_t entries = 1u << 20;
-  uint32_t burst = 32;
-  uint32_t size = 128;    // bytes of a frame
-  uint32_t frames = 32768;
-  uint32_t passes = 40;
-  uint32_t nodes = 3;
-  bool no_huge = false;
-  uint32_t flows = 0;  // 0: commands
-  std::string mode = "nat";
-  std::string pcap;
-};
+using namespace lf::bench;
 
 [[noreturn]] void die(const std::string& why) {
   fmt::print(stderr, "pipeline_bench: {}\n", why);
@@ -64,8 +52,6 @@ T must(Result<T> r) {
 }
 
 const IpAddress kVip = net::from_ipv4(RTE_BE32(RTE_IPV4(10, 0, 0, 1)));
-
-constexpr uint16_t kFlowPort = 5353;
 
 // UDP, every flow known after the first passes.
 config::Service flow_service(const Options& o) {
@@ -89,6 +75,7 @@ config::Config make_config(const Options& o) {
   config::Config c;
   c.path = "bench";
   c.policy.store = "";
+  c.policy.file = o.policy;
   c.intents = {{.name = "status-refresh", .code = 1, .clearance = 1},
                {.name = "replay-window", .code = 2, .clearance = 2},
                {.name = "orbit-adjust", .code = 3, .clearance = 3}};
@@ -120,7 +107,16 @@ config::Config make_config(const Options& o) {
   return c;
 }
 
-// Everything around one pipeline, as the daemon has it.
+// What a worker has of its own.
+struct Worker {
+  WorkerStats stats;
+  std::unique_ptr<NodeStats[]> nodes{new NodeStats[kNodesMax]};
+  std::unique_ptr<audit::Ring> audit;
+  rte_mempool* pool = nullptr;
+  std::unique_ptr<pipeline::Pipeline> pipeline;
+};
+
+// Everything around the pipelines, as the daemon has it.
 struct World {
   config::Config config;
   SystemClock clock;
@@ -130,17 +126,13 @@ struct World {
   std::unique_ptr<quota::Quotas> quotas;
   std::unique_ptr<policy::Engine> policy;
   std::unique_ptr<forward::NodeLive> live = std::make_unique<forward::NodeLive>();
-  std::unique_ptr<audit::Ring> audit;
   flow::Nat nat;
   flow::Balancer balancer;
   WallClock wall;
   pipeline::Shared shared;
   Snapshot snapshot;
-  WorkerStats stats;
-  std::unique_ptr<NodeStats[]> nodes{new NodeStats[kNodesMax]};
-  const NodeStats* all_nodes[1] = {nodes.get()};
-  std::unique_ptr<pipeline::Pipeline> pipeline;
-  rte_mempool* pool = nullptr;
+  std::vector<std::unique_ptr<Worker>> workers;
+  std::vector<const NodeStats*> all_nodes;
 
   explicit World(const Options& o) : config(make_config(o)), nat(config.flows.nat) {
     config.ledger.entries = o.entries;
@@ -150,8 +142,8 @@ struct World {
     port.id = 0;
     port.mac = {{2, 0, 0, 0, 0, 1}};
     ledger = must(daemon::LedgerMemory::create(config.ledger, {rte_rdtsc(), clock.unix_us(), hz}, 0));
-    quotas = must(quota::Quotas::create(config, slots, 1, hz, rte_rdtsc()));
-    policy = must(policy::Engine::create(config, clock, 1));
+    quotas = must(quota::Quotas::create(config, slots, o.workers, hz, rte_rdtsc()));
+    policy = must(policy::Engine::create(config, clock, o.workers));
     wall.set(rte_rdtsc(), static_cast<uint64_t>(clock.unix_us()), hz);
     shared.ledger = &ledger->ledger();
     shared.live = live.get();
@@ -187,104 +179,67 @@ struct World {
                                     .forward = *snapshot.forward,
                                     .alive = {},
                                     .tsc_hz = hz});
-    pool = rte_pktmbuf_pool_create("bench", o.frames + 1024, 256, kMbufPrivateSize,
-                                   RTE_MBUF_DEFAULT_BUF_SIZE, 0);
-    if (pool == nullptr) die("no memory for mbufs");
-    if (o.audit) audit = std::make_unique<audit::Ring>(1u << 16);
-    pipeline = std::make_unique<pipeline::Pipeline>(
-        pipeline::Pipeline::Setup{.worker = 0,
-                                  .workers = 1,
+    for (uint32_t w = 0; w < o.workers; ++w) {
+      workers.push_back(std::make_unique<Worker>());
+      all_nodes.push_back(workers.back()->nodes.get());
+    }
+    for (uint32_t w = 0; w < o.workers; ++w) start(o, *workers[w], static_cast<uint8_t>(w));
+  }
+
+  void start(const Options& o, Worker& worker, uint8_t number) {
+    worker.pool = rte_pktmbuf_pool_create(("bench" + std::to_string(number)).c_str(),
+                                          o.frames + 1024, 256, kMbufPrivateSize,
+                                          RTE_MBUF_DEFAULT_BUF_SIZE, 0);
+    if (worker.pool == nullptr) die("no memory for mbufs");
+    if (o.audit) worker.audit = std::make_unique<audit::Ring>(1u << 16);
+    worker.pipeline = std::make_unique<pipeline::Pipeline>(
+        pipeline::Pipeline::Setup{.worker = number,
+                                  .workers = o.workers,
                                   .shared = &shared,
-                                  .stats = &stats,
-                                  .node_stats = nodes.get(),
-                                  .all_node_stats = all_nodes,
-                                  .pool = pool,
-                                  .audit = audit.get(),
+                                  .stats = &worker.stats,
+                                  .node_stats = worker.nodes.get(),
+                                  .all_node_stats = all_nodes.data(),
+                                  .pool = worker.pool,
+                                  .audit = worker.audit.get(),
                                   .delay_packets = 4096,
                                   .replay_packets = 0,
                                   .flow_entries = config.flows.cache,
-                                  .seed = 1});
+                                  .seed = number + 1u});
   }
 };
 
-// Fills a frame anew: Ethernet, IPv4, UDP, LCP, payload; tag and UDP checksum come afterwards.
-void make_frame(rte_mbuf* m, const Options& o, uint64_t id, uint32_t org, uint64_t deadline_us) {
-  rte_pktmbuf_reset(m);
-  m->port = 0;
-  auto* eth = reinterpret_cast<rte_ether_hdr*>(
-      rte_pktmbuf_append(m, static_cast<uint16_t>(o.size)));
-  std::memset(static_cast<void*>(eth), 0, o.size);
-  eth->dst_addr = {{2, 0, 0, 0, 0, 1}};
-  eth->src_addr = {{2, 0, 0, 0, 0, 2}};
-  eth->ether_type = RTE_BE16(RTE_ETHER_TYPE_IPV4);
-  auto* ip = reinterpret_cast<rte_ipv4_hdr*>(eth + 1);
-  const auto ip_length = static_cast<uint16_t>(o.size - sizeof *eth);
-  ip->version_ihl = RTE_IPV4_VHL_DEF;
-  ip->total_length = rte_cpu_to_be_16(ip_length);
-  ip->time_to_live = 64;
-  ip->next_proto_id = 17;
-  ip->src_addr = rte_cpu_to_be_32(RTE_IPV4(10, 2, 0, 0) + static_cast<uint32_t>(id % 4096) + 1);
-  ip->dst_addr = RTE_BE32(RTE_IPV4(10, 0, 0, 1));
-  ip->hdr_checksum = rte_ipv4_cksum(ip);
-  auto* udp = reinterpret_cast<rte_udp_hdr*>(ip + 1);
-  udp->src_port = rte_cpu_to_be_16(static_cast<uint16_t>(20000 + id % 20000));
-  udp->dst_port = RTE_BE16(lcp::kDefaultPort);
-  udp->dgram_len = rte_cpu_to_be_16(static_cast<uint16_t>(ip_length - sizeof *ip));
-  auto* h = reinterpret_cast<lcp::Header*>(udp + 1);
-  h->magic = lcp::be16(lcp::kMagic);
-  h->version = lcp::kVersion;
-  h->type = static_cast<uint8_t>(lcp::Type::command);
-  h->intent = static_cast<uint8_t>(1 + id % 3);
-  h->severity = 1;
-  h->org_id = lcp::be32(org);
-  h->operator_id = lcp::be32(1);
-  std::memcpy(h->command_id, &id, sizeof id);
-  std::memcpy(h->command_id + 8, &org, sizeof org);
-  h->deadline_us = lcp::be64(deadline_us);
-  h->payload_length =
-      lcp::be16(static_cast<uint16_t>(ip_length - sizeof *ip - sizeof *udp - sizeof *h));
-  h->key_id = lcp::be16(1);
-}
-
-// A datagram of one of the flows, in no order that a cache could profit from.
-void make_flow_frame(rte_mbuf* m, const Options& o, uint64_t number) {
-  rte_pktmbuf_reset(m);
-  m->port = 0;
-  const auto flow = static_cast<uint32_t>(number * 2654435761u % o.flows);
-  auto* eth =
-      reinterpret_cast<rte_ether_hdr*>(rte_pktmbuf_append(m, static_cast<uint16_t>(o.size)));
-  std::memset(static_cast<void*>(eth), 0, o.size);
-  eth->dst_addr = {{2, 0, 0, 0, 0, 1}};
-  eth->src_addr = {{2, 0, 0, 0, 0, 2}};
-  eth->ether_type = RTE_BE16(RTE_ETHER_TYPE_IPV4);
-  auto* ip = reinterpret_cast<rte_ipv4_hdr*>(eth + 1);
-  const auto ip_length = static_cast<uint16_t>(o.size - sizeof *eth);
-  ip->version_ihl = RTE_IPV4_VHL_DEF;
-  ip->total_length = rte_cpu_to_be_16(ip_length);
-  ip->time_to_live = 64;
-  ip->next_proto_id = 17;
-  ip->src_addr = rte_cpu_to_be_32(RTE_IPV4(10, 2, 0, 0) + flow / 32768 * 256 + 1);
-  ip->dst_addr = RTE_BE32(RTE_IPV4(10, 0, 0, 1));
-  ip->hdr_checksum = rte_ipv4_cksum(ip);
-  auto* udp = reinterpret_cast<rte_udp_hdr*>(ip + 1);
-  udp->src_port = rte_cpu_to_be_16(static_cast<uint16_t>(20000 + flow % 32768));
-  udp->dst_port = RTE_BE16(kFlowPort);
-  udp->dgram_len = rte_cpu_to_be_16(static_cast<uint16_t>(ip_length - sizeof *ip));
-  udp->dgram_cksum = rte_ipv4_udptcp_cksum(ip, udp);
-}
-
 class Bench {
  public:
-  Bench(const Options& o, World& world) : o_(o), world_(world), frames_(o.frames) {
-    for (auto& m : frames_) m = rte_pktmbuf_alloc(world.pool);
+  // `together`: all workers wait there, so that they measure at the same time.
+  Bench(const Options& o, World& world, uint32_t number, std::barrier<>& together)
+      : o_(o),
+        world_(world),
+        worker_(*world.workers[number]),
+        together_(together),
+        frames_(o.frames),
+        next_id_(uint64_t{number} << 40),
+        sets_wall_(number == 0) {
+    for (auto& m : frames_) m = rte_pktmbuf_alloc(worker_.pool);
     if (frames_.back() == nullptr) die("no mbufs");
   }
+
+  // All passes; ns holds the time of a packet in each.
+  void run() {
+    const uint32_t warm = 2 + (o_.flows + o_.frames - 1) / o_.frames;
+    for (uint32_t p = 0; p < o_.passes + warm; ++p) {
+      const double ticks = pass();
+      if (p >= warm) ns.push_back(ticks * 1e9 / static_cast<double>(world_.shared.tsc_hz));
+    }
+  }
+  std::vector<double> ns;
 
   // All frames as if just received; a share of them repeats ids of the frame before.
   void refill() {
     const uint64_t deadline = static_cast<uint64_t>(world_.clock.unix_us()) + 3'600'000'000;
-    world_.wall.set(rte_rdtsc(), static_cast<uint64_t>(world_.clock.unix_us()),
-                    world_.shared.tsc_hz);
+    if (sets_wall_) {
+      world_.wall.set(rte_rdtsc(), static_cast<uint64_t>(world_.clock.unix_us()),
+                      world_.shared.tsc_hz);
+    }
     if (o_.flows != 0) {
       for (rte_mbuf* m : frames_) make_flow_frame(m, o_, next_id_++);
       return;
@@ -310,6 +265,7 @@ class Bench {
   // One pass over all frames; ticks a packet.
   double pass() {
     refill();
+    together_.arrive_and_wait();
     Tsc spent = 0;
     for (size_t f = 0; f < frames_.size(); f += o_.burst) {
       const auto n = static_cast<uint16_t>(std::min<size_t>(o_.burst, frames_.size() - f));
@@ -317,49 +273,37 @@ class Bench {
       burst_.count = n;
       out_.clear();
       const Tsc before = rte_rdtsc();
-      world_.pipeline->run(world_.snapshot, burst_, before, out_);
+      worker_.pipeline->run(world_.snapshot, burst_, before, out_);
       spent += rte_rdtsc() - before;
       for (uint32_t i = 0; i < n; ++i) ++verdicts_[static_cast<uint8_t>(burst_.meta[i].verdict)];
       burst_.count = 0;
-      world_.pipeline->due(world_.snapshot, burst_, before, idle_);
-      if (world_.audit) world_.audit->done(world_.audit->published());
+      worker_.pipeline->due(world_.snapshot, burst_, before, idle_);
+      if (worker_.audit) worker_.audit->done(worker_.audit->published());
     }
     return static_cast<double>(spent) / static_cast<double>(frames_.size());
   }
 
   void write_pcap(const std::string& path) {
     refill();
-    std::ofstream file(path, std::ios::binary);
-    const auto put = [&](auto value) { file.write(reinterpret_cast<char*>(&value), sizeof value); };
-    put(uint32_t{0xa1b2c3d4});
-    put(uint16_t{2});
-    put(uint16_t{4});
-    put(uint64_t{0});
-    put(uint32_t{65535});
-    put(uint32_t{1});
-    // net_pcap with infinite_rx keeps every frame in memory: as many as its default pool holds.
-    for (size_t f = 0; f < std::min<size_t>(frames_.size(), 1024); ++f) {
-      put(uint64_t{0});
-      put(o_.size);
-      put(o_.size);
-      file.write(rte_pktmbuf_mtod(frames_[f], const char*), o_.size);
-    }
+    bench::write_pcap(frames_, path);
   }
 
-  nlohmann::json verdicts() const {
-    nlohmann::json all = nlohmann::json::object();
+  void add_verdicts(nlohmann::json& all) const {
     for (const auto& v : kVerdictList) {
       if (verdicts_[static_cast<uint8_t>(v.verdict)] != 0)
-        all[std::string(v.name)] = verdicts_[static_cast<uint8_t>(v.verdict)];
+        all[std::string(v.name)] = all.value(std::string(v.name), uint64_t{0}) +
+                                   verdicts_[static_cast<uint8_t>(v.verdict)];
     }
-    return all;
   }
 
  private:
   const Options& o_;
   World& world_;
+  Worker& worker_;
+  std::barrier<>& together_;
   std::vector<rte_mbuf*> frames_;
-  uint64_t next_id_ = 0;
+  uint64_t next_id_;
+  bool sets_wall_;
   authenticate::State sign_;
   Burst burst_;
   pipeline::Outbox out_, idle_;
@@ -374,23 +318,40 @@ uint32_t huge_pages_free() {
   return free;
 }
 
+int run_on_lcore(void* bench) {
+  static_cast<Bench*>(bench)->run();
+  return 0;
+}
+
 int run(const Options& o) {
   auto world = std::make_unique<World>(o);
-  auto bench = std::make_unique<Bench>(o, *world);
-  if (!o.pcap.empty()) bench->write_pcap(o.pcap);
-  std::vector<double> ns;
-  const uint32_t warm = 2 + (o.flows + o.frames - 1) / o.frames;
-  for (uint32_t p = 0; p < o.passes + warm; ++p) {
-    const double ticks = bench->pass();
-    if (p >= warm) ns.push_back(ticks * 1e9 / static_cast<double>(world->shared.tsc_hz));
+  std::barrier<> together(o.workers);
+  std::vector<std::unique_ptr<Bench>> benches;
+  for (uint32_t w = 0; w < o.workers; ++w)
+    benches.push_back(std::make_unique<Bench>(o, *world, w, together));
+  if (!o.pcap.empty()) benches.front()->write_pcap(o.pcap);
+  uint32_t next = 1, lcore;
+  RTE_LCORE_FOREACH_WORKER(lcore) {
+    if (next < o.workers) rte_eal_remote_launch(run_on_lcore, benches[next++].get(), lcore);
   }
+  benches.front()->run();
+  rte_eal_mp_wait_lcore();
+  // A pass of all workers: as many times the frames, at the sum of their rates.
+  std::vector<double> ns;
+  for (uint32_t p = 0; p < o.passes; ++p) {
+    double rate = 0;
+    for (const auto& bench : benches) rate += 1 / bench->ns[p];
+    ns.push_back(1 / rate);
+  }
+  nlohmann::json verdicts = nlohmann::json::object();
+  for (const auto& bench : benches) bench->add_verdicts(verdicts);
   std::vector<double> sorted = ns;
   std::sort(sorted.begin(), sorted.end());
   const nlohmann::json result = {{"ns_per_packet", sorted[sorted.size() / 2]},
                                  {"ns_min", sorted.front()},
                                  {"ns_max", sorted.back()},
                                  {"samples", ns},
-                                 {"verdicts", bench->verdicts()}};
+                                 {"verdicts", verdicts}};
   fmt::print("{}\n", result.dump());
   return 0;
 }
@@ -414,6 +375,9 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(1u, 4'000'000u));
   app.add_option("--mode", o.mode, "of the flow service")
       ->check(CLI::IsMember({"nat", "dsr-l2", "ipip", "gue"}));
+  app.add_option("--workers", o.workers, "workers at the same time, a CPU each; times are of all")
+      ->check(CLI::Range(1u, 32u));
+  app.add_option("--policy", o.policy, "file of rules; default: those that ship");
   app.add_option("--pcap", o.pcap, "write the frames there, for testpmd");
   app.add_flag("--no-huge", o.no_huge, "small pages even if huge ones are free (for valgrind)");
   CLI11_PARSE(app, argc, argv);
@@ -421,7 +385,7 @@ int main(int argc, char** argv) {
   if (o.flows == 0 && o.size < 122) die("a command needs 122 bytes");
   if (sodium_init() < 0) return 1;
   std::vector<std::string> eal = {"pipeline_bench", "--no-pci", "--no-telemetry", "-m", "256",
-                                  "-l", "0", "--log-level", "lib.eal:error"};
+                                  "-l", "0-" + std::to_string(o.workers - 1), "--log-level", "lib.eal:error"};
   if (!o.no_huge && huge_pages_free() >= 384) {
     eal.insert(eal.end(), {"--in-memory", "--file-prefix", "lfbench"});
   } else {

@@ -5,6 +5,7 @@ loss and at 0.5 %, frame loss curve, back-to-back, latency, tables swapped under
 
     perf/rfc2544.py --out DIR                    over memif, and over veth with AF_XDP
     perf/rfc2544.py --kind memif --sizes 128     one of them, one size
+    perf/rfc2544.py --flows 10000 --out DIR      a flow service (NAT) instead of commands
     perf/rfc2544.py --quick                      under a minute: does it work?
 
 Writes DIR/rfc2544-KIND.json, .md and SVG plots. dpdk-testpmd (5tswap) takes the daemon's place on the
@@ -13,7 +14,6 @@ CPUs: the worker has CPU 1, generator and control thread CPU 0. docs/benchmarkin
 
 import argparse
 import contextlib
-import json
 import os
 import pathlib
 import sys
@@ -43,17 +43,21 @@ def running(args, kind, what):
         if what == "testpmd":
             rig.start_testpmd()
         else:
+            modes = ("nat", "dsr-flow") if args.flows else ("proxy", "dsr-l2")
             rig.start_daemon(rig.config(
-                orgs=args.orgs, nodes=NODES, mode="dsr-l2" if args.one_way else "proxy",
+                orgs=args.orgs, nodes=NODES, mode=modes[args.one_way],
                 authentication="required" if args.auth else "off", audit=args.audit))
-        rig.start_generator(orgs=args.orgs, answer=not args.one_way, sign=args.auth)
-        yield phases.Bench(rig, not args.one_way, args.seconds, log)
+        rig.start_generator(orgs=args.orgs, answer=not args.one_way, sign=args.auth,
+                            flows=args.flows)
+        bench = phases.Bench(rig, not args.one_way, args.seconds, log)
+        bench.trial(20_000, 128)  # first touch of tables and rings
+        yield bench
 
 
 def books(bench):
     """Every frame that the generator gave is in the daemon's verdicts, and what those say came back."""
     for _ in range(20):  # until nothing is on its way any more
-        if bench.trial(100, SMALLEST, 0.05)["strays"] == 0:
+        if bench.trial(100, 128, 0.05)["strays"] == 0:
             break
     stats = bench.rig.rpc("stats")
     ours = bench.books
@@ -71,7 +75,7 @@ def measure_daemon(args, kind, result):
         rates = {row["size"]: row for row in result["throughput"]}
         for size in args.detail_sizes:
             row = rates[size]
-            rate = row["zero_loss"]["load"] or row["loss_0.5_percent"]["load"]
+            rate = row["zero_loss"]["forwarded"] or row["loss_0.5_percent"]["forwarded"]
             flat_out = max(row["flat_out"]["offered"], row["loss_0.5_percent"]["load"] * 1.2)
             log(f"{size} bytes: loss curve, back-to-back, latency, tables swapped …")
             result["loss_curve"].append(
@@ -85,7 +89,7 @@ def measure_daemon(args, kind, result):
         if args.soak:
             size = args.detail_sizes[0]
             row = rates[size]
-            rate = row["zero_loss"]["load"] or row["loss_0.5_percent"]["load"]
+            rate = row["zero_loss"]["forwarded"] or row["loss_0.5_percent"]["forwarded"]
             result["soak"] = phases.soak(bench, size, rate * 0.5, args.soak)
         result["books"] = books(bench)
         result["trials"] = {"made": bench.trials, "disturbed": bench.disturbed}
@@ -134,7 +138,9 @@ def parse():
     parser.add_argument("--auth", type=int, choices=(0, 1), default=1)
     parser.add_argument("--audit", type=int, choices=(0, 1), default=0)
     parser.add_argument("--one-way", action="store_true",
-                        help="dsr-l2: commands only, no answers through the daemon")
+                        help="dsr-l2: no answers through the daemon")
+    parser.add_argument("--flows", type=int, default=0, metavar="N",
+                        help="plain UDP of N flows to a flow service; 0: commands")
     parser.add_argument("--no-baseline", dest="baseline", action="store_false")
     parser.add_argument("--ring", type=int, default=11, help="log2 of memif's ring")
     parser.add_argument("--nice", type=int, default=-20, help="of daemon, testpmd and generator")
@@ -142,13 +148,14 @@ def parse():
     parser.add_argument("--out", type=pathlib.Path, metavar="DIR")
     args = parser.parse_args()
     if args.quick:
-        args.kind, args.sizes, args.detail_sizes = args.kind or ["memif"], [SMALLEST, 1518], [SMALLEST]
+        args.kind, args.sizes, args.detail_sizes = args.kind or ["memif"], [64, 1518], [64]
         args.seconds, args.latency_seconds, args.width, args.votes = 0.1, 0.3, 0.3, 1
         args.repetitions, args.baseline = 1, False
     args.kind = args.kind or ["memif", "veth-af_xdp"]
     args.plots = args.out is not None and not args.quick
-    args.sizes = sorted({max(SMALLEST, s) for s in args.sizes + args.detail_sizes})
-    args.detail_sizes = sorted({max(SMALLEST, s) for s in args.detail_sizes})
+    smallest = 64 if args.flows else SMALLEST
+    args.sizes = sorted({max(smallest, s) for s in args.sizes + args.detail_sizes})
+    args.detail_sizes = sorted({max(smallest, s) for s in args.detail_sizes})
     return args
 
 

@@ -28,7 +28,7 @@ def throughput_rows(result):
         cells = [row["size"]]
         for goal in ("zero_loss", "loss_0.5_percent"):
             ours, other = row[goal], baseline.get(row["size"], {}).get(goal)
-            cells += [kpps(ours["load"]), kpps(ours["forwarded"])]
+            cells += [kpps(ours["forwarded"]), kpps(ours["load"])]
             if baseline:
                 there = other["forwarded"] if other else 0
                 cells += [kpps(there), f"{ours['forwarded'] / there:.2f}" if there else "-"]
@@ -38,13 +38,13 @@ def throughput_rows(result):
 def throughput(result):
     head = ["bytes"]
     for goal in ("no loss", "0.5 %"):
-        head += [goal, "forwarded"] + (["testpmd", "ratio"] if result.get("testpmd") else [])
+        head += [goal, "load"] + (["testpmd", "ratio"] if result.get("testpmd") else [])
     return ["## Throughput (26.1)", "",
-            "Thousand frames a second in; each is a command to a node and, unless one-way, its reply "
-            "back: the daemon handles two frames for each. "
-            "Highest load at which the majority of trials met the goal, and what was forwarded there "
-            "(less, where the generator was kept from running); testpmd: forwarded; ratio: of what was "
-            "forwarded.", "",
+            "Thousand a second from the client to a node and, unless one-way, back: the daemon handles two "
+            "frames for each. "
+            "What was forwarded at the highest load at which the majority of trials met the goal, and that "
+            "load (more, where the generator was kept from running: what it could not send was not lost); "
+            "what testpmd forwarded, and ours over its.", "",
             *table(head + ["flat out"], throughput_rows(result)), "![](" + name(result, "rate") + ")",
             ""]
 
@@ -72,7 +72,7 @@ def back_to_back(result):
 
 def latency(result):
     lines = ["## Latency (26.2)", "",
-             "Microseconds from making a command to its reply, every command timed. The shares are of "
+             "Microseconds from making a frame to its answer, every one timed. The shares are of "
              "the rate without loss (of that at 0.5 % where that is none).", ""]
     rows = []
     for who, key in (("daemon", "latency"), ("testpmd", "testpmd_latency")):
@@ -110,7 +110,7 @@ def soak(result):
         return []
     worst = max(s["pieces"], key=lambda p: p["latency_us"]["p99"])
     return ["## Soak", "", f"{s['size']} bytes, {kpps(s['rate'])} thousand a second for "
-            f"{s['seconds']:.0f} s: {s['due']:,} commands, {s['lost']:,} lost "
+            f"{s['seconds']:.0f} s: {s['due']:,} sent, {s['lost']:,} lost "
             f"({s['lost'] / max(1, s['due']):.1e}); p99 in the worst {len(s['pieces'])}th of it "
             f"{us(worst['latency_us']['p99'])} µs.", "", "![](" + name(result, "soak") + ")", ""]
 
@@ -133,16 +133,29 @@ def head(result):
             f"took: load average {w['load_before']:.1f} before and {w['load_after']:.1f} after (its own two "
             f"threads make 2), {w['steal_percent']} % stolen, {w['idle_percent']} % idle. The worker had one "
             "CPU; generator, nodes and control thread shared the other.", "",
-            f"Commands {'signed' if a['auth'] else 'without tags'}, audit {'on' if a['audit'] else 'off'}, "
-            f"{a['orgs']} organisations, 4 nodes, ledger of 2^20 entries; "
-            f"{'commands only (dsr-l2)' if a['one_way'] else 'each answered through the daemon (proxy)'}. "
-            f"Trials of {a['seconds']} s, bracket {a['width']:.0%}, {a['votes']} votes a load. "
-            "126 bytes is the smallest frame that holds a command. How to read it: "
+            f"{traffic(a)} Trials of {a['seconds']} s, bracket {a['width']:.0%}, {a['votes']} votes a load. How to read it: "
             "[docs/benchmarking.md](../../docs/benchmarking.md).", ""]
 
 
+def traffic(arguments):
+    a = arguments
+    if a["flows"]:
+        return (f"{a['flows']:,} flows of plain UDP to a flow service with 4 nodes, "
+                f"{'answered past the daemon (dsr-l2)' if a['one_way'] else 'answered through it (NAT)'}.")
+    return (f"Commands {'signed' if a['auth'] else 'without tags'}, audit {'on' if a['audit'] else 'off'}, "
+            f"{a['orgs']} organisations, 4 nodes, ledger of 2^20 entries; "
+            f"{'commands only (dsr-l2)' if a['one_way'] else 'each answered through the daemon (proxy)'}. "
+            "126 bytes is the smallest frame that holds a command.")
+
+
+def stem(result):
+    a = result["arguments"]
+    return (f"rfc2544-{'flows-' if a['flows'] else ''}{'one-way-' if a['one_way'] else ''}"
+            f"{result['kind']}")
+
+
 def name(result, what):
-    return f"rfc2544-{result['kind']}-{what}.svg"
+    return f"{stem(result)}-{what}.svg"
 
 
 def all_plots(result, directory):
@@ -154,12 +167,12 @@ def all_plots(result, directory):
                 "series": series, "note": note, **more}
 
     rates = [{"name": f"{who}, {label}", "x": [r["size"] for r in result[key]],
-              "y": [r[goal]["load"] / 1e3 for r in result[key]]}
+              "y": [r[goal]["forwarded"] / 1e3 for r in result[key]]}
              for who, key in (("daemon", "throughput"), ("testpmd 5tswap", "testpmd"))
              if result.get(key)
              for label, goal in (("no loss", "zero_loss"), ("0.5 %", "loss_0.5_percent"))]
     out = [plot("rate", f"Throughput over {SHORT[result['kind']]}", "bytes of a frame",
-                "thousand commands a second", rates)]
+                "thousand a second", rates)]
     if result["loss_curve"]:
         out.append(plot("loss", "Frame loss", "offered, thousand a second", "lost, %",
                         [{"name": f"{c['size']} bytes", "x": [p["offered"] / 1e3 for p in c["points"]],
@@ -167,7 +180,7 @@ def all_plots(result, directory):
     series = [percentiles(f"{part['size']} bytes, {r['share']:.0%}", r["buckets"])
               for part in result["latency"] for r in part["rows"]]
     if series:
-        out.append(plot("latency", "Latency of the daemon by percentile", "share of the commands",
+        out.append(plot("latency", "Latency of the daemon by percentile", "share of the frames",
                         "µs", series, percentiles=True, log_y=True))
     if result.get("soak"):
         pieces = result["soak"]["pieces"]
@@ -193,7 +206,7 @@ def markdown(result):
 
 def write(result, directory, with_plots):
     directory.mkdir(parents=True, exist_ok=True)
-    stem = directory / f"rfc2544-{result['kind']}"
+    path = directory / stem(result)
     if with_plots:
         plots.draw(all_plots(result, directory))
     small = json.loads(json.dumps(result))
@@ -203,5 +216,5 @@ def write(result, directory, with_plots):
     for row in small["throughput"] + small.get("testpmd", []):
         row["trials"] = [{k: t[k] for k in ("rate", "offered", "loss", "slipped")}
                          for t in row["trials"]]
-    stem.with_suffix(".json").write_text(json.dumps(small, indent=1) + "\n")
-    stem.with_suffix(".md").write_text(markdown(result))
+    path.with_suffix(".json").write_text(json.dumps(small, indent=1) + "\n")
+    path.with_suffix(".md").write_text(markdown(result))

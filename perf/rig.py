@@ -15,6 +15,7 @@ from lab import Lab, LabError, run
 
 CLIENT_NET, NODE_NET = "10.7.0", "10.8.0"
 DAEMON_MAC = {"clients": "02:00:00:00:00:01", "nodes": "02:00:00:00:00:03"}
+FLOW_PORT = 53
 NODE_MAC = "02:00:00:00:00:02"
 KINDS = ("memif", "veth-af_xdp", "veth-af_packet")
 SIDES = ("clients", "nodes")
@@ -70,6 +71,20 @@ class Rig(Lab):
 
     def config(self, orgs=16, nodes=4, mode="proxy", authentication="required", audit=False):
         """Everything on: tags, ledger, shipped policy, quotas that nothing exceeds, `nodes` nodes."""
+        service = {
+            "name": "measured", "address": f"{CLIENT_NET}.1", "port": 7171, "mode": mode,
+            "authentication": authentication, "timeout": "1s", "probe": "none",
+            # Overload is what is measured here, not to be answered by taking nodes out.
+            "health": {"eject_below": 0, "readmit_at": 0, "ramp_hold_below": 0},
+            "breaker": {"failures": 1000000},
+            "nodes": [{"name": f"n{n}", "id": n, "address": f"{NODE_NET}.{10 + n}",
+                       "mac": NODE_MAC} for n in range(1, nodes + 1)]}
+        if mode in ("nat", "dsr-flow"):  # plain UDP
+            service |= {"kind": "flow", "protocol": "udp", "port": FLOW_PORT,
+                        "address": f"{CLIENT_NET}.100",
+                        "mode": "nat" if mode == "nat" else "dsr-l2"}
+            for name in ("authentication", "timeout"):
+                del service[name]
         return {
             "dataplane": {"cpus": "1", "main_cpu": 0, "hugepages": False, "memory": "512M",
                           "mbufs": 32768, "idle": {"backoff": False}},
@@ -79,14 +94,7 @@ class Rig(Lab):
             "organisations": [{"name": f"org{i}", "id": i, "keys": {1: key_of(i)},
                                "quota": "100000000/s"} for i in range(1, orgs + 1)],
             "operators": [{"id": 1, "name": "op", "roles": ["flight-director"], "mfa_level": 2}],
-            "services": [{
-                "name": "measured", "address": f"{CLIENT_NET}.1", "port": 7171, "mode": mode,
-                "authentication": authentication, "timeout": "1s", "probe": "none",
-                # Overload is what is measured here, not to be answered by taking nodes out.
-                "health": {"eject_below": 0, "readmit_at": 0, "ramp_hold_below": 0},
-                "breaker": {"failures": 1000000},
-                "nodes": [{"name": f"n{n}", "id": n, "address": f"{NODE_NET}.{10 + n}",
-                           "mac": NODE_MAC} for n in range(1, nodes + 1)]}],
+            "services": [service],
             "ledger": {"entries": 1 << 20},
             "audit": {"enabled": bool(audit), "directory": str(self.directory / "audit")},
             "admission": {"hard_limit": 1 << 30},
@@ -114,11 +122,14 @@ class Rig(Lab):
 
     # -- the generator
 
-    def start_generator(self, *options, orgs=16, answer=True, sign=True):
+    def start_generator(self, *options, orgs=16, answer=True, sign=True, flows=0):
+        """flows: plain UDP of so many; 0: commands."""
         self.generator = Generator(self, [
             self.bin / "lf-gen", "--port", self.device(0, False), "--port", self.device(1, False),
             "--cpu", 0, "--serve", "--org", f"1-{orgs}", "--intent", "1-3", "--source",
-            f"{CLIENT_NET}.2", "--target", f"{CLIENT_NET}.1", "--target-mac", DAEMON_MAC["clients"],
+            f"{CLIENT_NET}.2", "--target-mac", DAEMON_MAC["clients"],
+            *(["--plain", "--flows", flows, "--target", f"{CLIENT_NET}.100", "--target-port",
+               FLOW_PORT] if flows else ["--target", f"{CLIENT_NET}.1"]),
             *(["--answer"] if answer else []),
             *[part for i in range(1, orgs + 1 if sign else 1)
               for part in ("--key", f"{i}:1:{key_of(i)}")],
