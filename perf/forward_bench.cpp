@@ -55,8 +55,8 @@ struct Service {
 };
 
 void per_packet(benchmark::State& bench) {
-  bench.counters["ns"] =
-      benchmark::Counter(static_cast<double>(bench.iterations()) * kBurst * 1e-9,
+  bench.counters["time_per_packet"] =
+      benchmark::Counter(static_cast<double>(bench.iterations()) * kBurst,
                          benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
 }
 

@@ -111,7 +111,7 @@ def soak(result):
     worst = max(s["pieces"], key=lambda p: p["latency_us"]["p99"])
     return ["## Soak", "", f"{s['size']} bytes, {kpps(s['rate'])} thousand a second for "
             f"{s['seconds']:.0f} s: {s['due']:,} sent, {s['lost']:,} lost "
-            f"({s['lost'] / max(1, s['due']):.1e}); p99 in the worst {len(s['pieces'])}th of it "
+            f"({s['lost'] / max(1, s['due']):.1e}); p99 in the worst of {len(s['pieces'])} pieces "
             f"{us(worst['latency_us']['p99'])} µs.", "", "![](" + name(result, "soak") + ")", ""]
 
 

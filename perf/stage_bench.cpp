@@ -80,7 +80,7 @@ parse::Table table() {
 void count(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations() * kBurst);
   state.counters["time_per_packet"] =
-      benchmark::Counter(static_cast<double>(state.iterations()) * kBurst / 1e9,
+      benchmark::Counter(static_cast<double>(state.iterations()) * kBurst,
                          benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
 }
 
