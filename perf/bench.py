@@ -69,6 +69,10 @@ MICRO = [
 ]
 
 
+class Skipped(Exception):
+    """This machine cannot do it; the message says why."""
+
+
 def pipeline(build, options, passes):
     out = subprocess.run([str(build / "perf" / "pipeline_bench"), "--passes", str(passes), *options],
                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
@@ -119,6 +123,8 @@ def micro(build, program, pattern, repetitions):
     runs = [b for b in json.loads(out.stdout)["benchmarks"] if b["run_type"] == "iteration"]
     if not runs:
         raise RuntimeError(f"{program} has no benchmark {pattern}")
+    if "error_message" in runs[0]:
+        raise Skipped(runs[0]["error_message"])
     # Benchmarks of bursts report the time of a packet, in seconds; others their own time.
     return [b["time_per_packet"] * 1e9 if "time_per_packet" in b else b["cpu_time"] for b in runs]
 
@@ -155,6 +161,8 @@ class Run:
     def attempt(self, what, function, *args):
         try:
             self.results.append(function(*args))
+        except Skipped as why:
+            print(f"{what:40} skipped: {why}", flush=True)
         except (RuntimeError, OSError, ValueError) as error:
             print(f"{what}: {error}", file=sys.stderr, flush=True)
             self.failures.append({"name": what, "error": str(error)})
