@@ -90,7 +90,8 @@ config::Config make_config(const Options& o) {
     org.quota.per_minute = 1'000'000'000;
     c.organisations.push_back(org);
   }
-  c.operators.push_back({.id = 1, .name = "op", .roles = {"flight-director"}, .mfa_level = 2});
+  for (uint32_t i = 1; i <= o.operators; ++i)
+    c.operators.push_back({.id = i, .roles = {"flight-director"}, .mfa_level = 2});
   config::Service s{.name = "bench", .address = kVip};
   s.authentication =
       o.auth ? config::Authentication::required : config::Authentication::off;
@@ -364,6 +365,7 @@ int main(int argc, char** argv) {
   app.add_option("--auth", o.auth, "verify tags (1) or not (0)");
   app.add_option("--audit", o.audit, "record decisions (1) or not (0)");
   app.add_option("--orgs", o.orgs, "organisations")->check(CLI::Range(1u, 100'000u));
+  app.add_option("--operators", o.operators, "operators")->check(CLI::Range(1u, 4'000'000u));
   app.add_option("--duplicates", o.duplicates, "percent of frames that repeat an id");
   app.add_option("--entries", o.entries, "entries of the ledger");
   app.add_option("--burst", o.burst, "packets a burst")->check(CLI::Range(1u, kBurstMax));

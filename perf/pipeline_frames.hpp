@@ -21,6 +21,7 @@ struct Options {
   bool auth = true;
   bool audit = false;
   uint32_t orgs = 1;
+  uint32_t operators = 1;
   uint32_t duplicates = 0;  // percent
   uint64_t entries = 1u << 20;
   uint32_t burst = 32;
@@ -69,7 +70,7 @@ inline void make_frame(rte_mbuf* m, const Options& o, uint64_t id, uint32_t org,
   h->intent = static_cast<uint8_t>(1 + id % 3);
   h->severity = 1;
   h->org_id = lcp::be32(org);
-  h->operator_id = lcp::be32(1);
+  h->operator_id = lcp::be32(1 + static_cast<uint32_t>(id % o.operators));
   std::memcpy(h->command_id, &id, sizeof id);
   std::memcpy(h->command_id + 8, &org, sizeof org);
   h->deadline_us = lcp::be64(deadline_us);

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a packet's cost grows with what there is: organisations, rules, nodes, ledger entries, payload,
+"""How a packet's cost grows with what there is: organisations, operators, rules, nodes, ledger entries, payload,
 burst, workers, flows. Each axis varies one option of pipeline_bench and leaves the others alone. Points
 are visited in rounds, so that a minute in which the machine was slow does not fall on one of them, and
 the lower quartile of the passes stands for a point: what else runs only ever adds."""
@@ -11,6 +11,7 @@ import tempfile
 # axis: (title, option, values, further options)
 AXES = {
     "orgs": ("organisations", "--orgs", [1, 10, 100, 1000, 10_000, 100_000], []),
+    "operators": ("operators", "--operators", [1, 1000, 100_000, 1_000_000], []),
     "rules": ("rules", "--policy", [64, 1000, 10_000], ["--orgs", "1000"]),
     "nodes": ("nodes", "--nodes", [3, 30, 100, 1000], []),
     "ledger": ("ledger entries", "--entries", [1 << n for n in (10, 14, 18, 20, 22, 24)], []),
