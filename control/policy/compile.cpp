@@ -97,6 +97,7 @@ void Compiler::group_small(std::vector<ClassMap>& maps) {
   uint64_t product = 1;
   while (taken < maps.size() && product * maps[taken].rows.size() <= limits_.group_entries)
     product *= maps[taken++].rows.size();
+  if (taken == 0) return;  // a group of none would be one final more than there are dimensions
   Part part{slots_++, 0, {}};
   std::vector<uint16_t> table = {0};
   std::vector<Bits> rows = {Bits(list_.words(), ~uint64_t{0})};

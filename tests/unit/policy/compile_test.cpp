@@ -32,6 +32,7 @@ void expect_agreement(uint32_t rules, uint32_t orgs, const CompileLimits& limits
   const OrgIds ids = org_ids(orgs);
   const auto program = compile(set, ids, 1, limits);
   ASSERT_TRUE(program) << program.error().message;
+  ASSERT_LE((*program)->finals.size(), kDims);  // the evaluator has room for no more
   uint32_t decided = 0;
   for (uint32_t n = 0; n < inputs; ++n) {
     Inputs in = random.inputs();
