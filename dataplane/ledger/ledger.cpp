@@ -76,7 +76,6 @@ struct Ledger::Tally {
 
 inline void Ledger::look_up(const Command& command, uint32_t epoch, Plan& plan) noexcept {
   Bucket& b = bucket(command.hash);
-  const uint64_t first = b.way(0).hi.load(std::memory_order_acquire);
   const Look look = look_at(b, command.hash, epoch);
   const uint32_t next = kNextWay[look.laps];
   Slot& slot = b.way(next & (kWays - 1));
@@ -89,7 +88,7 @@ inline void Ledger::look_up(const Command& command, uint32_t epoch, Plan& plan) 
   plan.desired_hi = new_hi(command, epoch, victim);
   plan.same = look.same;
   plan.unsteady = (next & kTorn) | ((look.laps >> (next & 7) ^ victim.lap()) & 1) |
-                  (b.way(0).hi.load(std::memory_order_acquire) != first);
+                  (b.way(0).hi.load(std::memory_order_acquire) != look.first);
   const uint32_t age = age_of(victim, epoch);
   const bool live = victim.state() != State::none && age <= kWindowEpochs;
   const bool working = is_owned(victim.state()) && (live || victim.state() == State::writing);
@@ -238,7 +237,7 @@ void Ledger::release(Ref ref, Counts& counts) noexcept {
     const Word word = s.load();
     if (!is_about(word, ref)) return;
     if (word.state() != State::accepted && word.state() != State::parked) return;
-    if (s.replace(word, word.with_state(State::none))) return counts.vacated.add(1);
+    if (s.replace(word, word.given_back(__rdtsc()))) return counts.vacated.add(1);
   }
 }
 
@@ -335,7 +334,9 @@ bool Ledger::end_flight(Ref ref, uint32_t stamp, State to) noexcept {
     const Word word = s.load();
     if (!is_about(word, ref) || word.state() != State::in_flight) return false;
     if (flight(ref).stamp() != stamp) return false;
-    if (s.replace(word, word.with_state(to))) return true;
+    const Word ended =
+        to == State::none ? word.given_back(__rdtsc()) : word.with_state(to);
+    if (s.replace(word, ended)) return true;
   }
   return false;
 }

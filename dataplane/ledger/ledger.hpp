@@ -7,15 +7,17 @@
 // the slot that is next holds the bucket's oldest entry. Each slot has a lap bit that flips when it
 // is filled; the place where the bits change is the next slot. Why at most one of two workers can
 // enter the same command, and why one look at the bucket is enough:
-//   A worker reads all slots, finds lap bits that say that c is next, and its command in none; it
-//   reads c once more and then the first slot, which has not changed; then it swaps c's content as
-//   read for its own. That the first slot is as it was says that fewer than eight entries were made
-//   since it was first read; so each other slot was filled at most once meanwhile. Of those, one
-//   that was seen before it was filled would lie at c or after it in the ring; but then c was
-//   filled too, its lap bit has flipped or the swap fails, and the worker looks again. So when the
-//   swap succeeds, what the worker saw is what is there. (The first slot, or c, could change and
-//   change back unnoticed only in four laps of the ring that each bring the same entry there, while
-//   the worker is between two instructions; sweep() repairs what that could do.)
+//   A worker reads the first slot, then all others, finds lap bits that say that c is next, and its
+//   command in none; it reads c once more and then the first slot, which has not changed; then it
+//   swaps c's content as read for its own. That the first slot is as it was says that fewer than
+//   eight entries were made since it was first read; so each other slot was filled at most once
+//   meanwhile. Of those, one that was seen before it was filled would lie at c or after it in the
+//   ring; but then c was filled too, its lap bit has flipped or the swap fails, and the worker looks
+//   again. So when the swap succeeds, what the worker saw is what is there. (A slot that is given
+//   back never looks as before. So the first slot, or c, could change and change back unnoticed
+//   only if in exactly four laps of the ring, or a multiple, the same live entry is pushed out and
+//   comes back to the same slot, while the worker is between two instructions; sweep() repairs what
+//   that could do.)
 // A live entry is not overwritten while its bucket has a free slot, while its owner is at work on
 // it, or when the share rule protects it: then it is entered anew where it is (its lap bit flips)
 // and the next slot is tried.

@@ -28,6 +28,7 @@ inline constexpr uint32_t kAllWays = (1u << kWays) - 1;
 
 // A bit a way.
 struct Look {
+  uint64_t first = 0;  // hi of way 0, read before all others
   uint32_t laps = 0;
   uint32_t same = 0;  // about the command
   uint32_t free = 0;  // no entry, or older than the window
@@ -40,6 +41,7 @@ inline Look look_at(const Bucket& b, const Hash& hash, uint32_t epoch) noexcept 
   for (uint32_t w = 0; w < kWays; ++w) {
     const uint64_t hi = b.way(w).hi.load(std::memory_order_acquire);
     const uint64_t lo = b.way(w).lo.load(std::memory_order_acquire);
+    if (w == 0) look.first = hi;
     look.laps |= static_cast<uint32_t>(hi >> 63) << w;
     look.same |= static_cast<uint32_t>(is_about({lo, hi}, hash)) << w;
     look.free |= static_cast<uint32_t>(!is_live({lo, hi}, epoch)) << w;
@@ -58,7 +60,9 @@ inline Look look_at(const Bucket& b, const Hash& hash, uint32_t epoch) noexcept 
   const auto equal = [](__m256i x, __m256i y) { return _mm256_cmpeq_epi64(x, y); };
   std::atomic_signal_fence(std::memory_order_seq_cst);  // no read moves across
   const auto* pair = reinterpret_cast<const __m256i*>(&b);
-  const __m256i s01 = _mm256_load_si256(pair), s23 = _mm256_load_si256(pair + 1);
+  const __m256i s01 = _mm256_load_si256(pair);
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  const __m256i s23 = _mm256_load_si256(pair + 1);
   const __m256i s45 = _mm256_load_si256(pair + 2), s67 = _mm256_load_si256(pair + 3);
   std::atomic_signal_fence(std::memory_order_seq_cst);
   const __m256i want_lo = _mm256_set1_epi64x(static_cast<int64_t>(hash.lo));
@@ -80,7 +84,7 @@ inline Look look_at(const Bucket& b, const Hash& hash, uint32_t epoch) noexcept 
         _mm256_and_si256(_mm256_cmpgt_epi64(age, window), _mm256_cmpgt_epi64(ahead, age));
     return _mm256_or_si256(old, equal(_mm256_and_si256(hi, state), _mm256_setzero_si256()));
   };
-  return {top_bits(hi_a, hi_b), top_bits(same_a, same_b), top_bits(unused(hi_a), unused(hi_b))};
+  return {static_cast<uint64_t>(_mm256_extract_epi64(s01, 1)), top_bits(hi_a, hi_b), top_bits(same_a, same_b), top_bits(unused(hi_a), unused(hi_b))};
 }
 
 #endif

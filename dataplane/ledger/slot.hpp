@@ -7,7 +7,8 @@
 //   hi  [lap:1][30 more bits of the hash][round:1][group:12][epoch:8][attempt or status:8][state:3]
 //       [turn:1]
 // lap and round count the times that the slot was filled, modulo 4; turn flips when a command is
-// sent again, so that the flight is known to be another one.
+// sent again, so that the flight is known to be another one. A slot that was given back holds no
+// entry and a number instead that makes its hi different from all before.
 #pragma once
 
 #include <atomic>
@@ -59,6 +60,11 @@ struct Word {
   // Filled once more: flips lap, and round every other time.
   [[nodiscard]] Word entered_anew() const noexcept {
     return {lo, hi ^ uint64_t{1} << 63 ^ uint64_t{lap()} << 32};
+  }
+  // No entry any more. number: another one each time, in all bits but lap, round, state and turn.
+  [[nodiscard]] Word given_back(uint64_t number) const noexcept {
+    const uint64_t bits = (number << 33 & uint64_t{0x3fffffff} << 33) | (number >> 30 & 0xfffffff) << 4;
+    return {lo, (hi & (uint64_t{1} << 63 | uint64_t{1} << 32 | 1)) | bits};
   }
   [[nodiscard]] Word other_turn() const noexcept { return {lo, hi ^ 1}; }
 };

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <set>
+#include <utility>
 
 #include "tests/unit/ledger/test_ledger.hpp"
 
@@ -101,6 +103,29 @@ TEST(Ledger, GivesIdsBack) {
   l->release_retry(b.ref, 3);
   EXPECT_EQ(l.admit(1, 7, 2, kNow).result, Lookup::duplicate_in_flight);
   EXPECT_EQ(l.admit(1, 7, 3, kNow).result, Lookup::retry);
+}
+
+// Otherwise a worker that was held up between its look and its swap could enter a second owner,
+// once the same id was entered and given back 32 times.
+TEST(Ledger, ASlotThatIsGivenBackNeverLooksAsBefore) {
+  TestLedger l;
+  const uint64_t bucket = l.hash(1, 7).hi & (l->buckets() - 1);
+  std::set<std::pair<uint64_t, uint64_t>> seen;
+  for (int lap = 0; lap < 1000; ++lap) {
+    const Admission a = l.admit(1, 7, 0, kNow);
+    ASSERT_EQ(a.result, Lookup::fresh);
+    if (lap % 3 == 0) {  // by its owner, or because it never left
+      const Flight f = flight_to(4, kNow);
+      l->record_sent(a.ref, f, false, kNow, l.counts);
+      ASSERT_TRUE(l->take_back(a.ref, stamp_of(f.sent), false, l.counts));
+    } else {
+      l->release(a.ref, l.counts);
+    }
+    const uint32_t way = lap % kWays;
+    const Word word = l->peek(bucket, way);
+    ASSERT_EQ(word.state(), State::none);
+    EXPECT_TRUE(seen.insert({way, word.hi}).second) << "lap " << lap;
+  }
 }
 
 TEST(Ledger, OfAParkedCommandNoRetryPasses) {
