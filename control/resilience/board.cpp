@@ -98,7 +98,7 @@ void BreakerBoard::configure(std::vector<BoardNode> nodes) {
 // Differences to what was seen last, over all workers. Counts of another epoch are left out.
 CallResults BreakerBoard::collect(NodeSlot slot, const Breaker& breaker) {
   CallResults sum;
-  Seen* seen = &seen_[slot * workers_.size()];
+  Seen* seen = seen_.data() + slot * workers_.size();
   const bool wants_slow = breaker.settings().slow_rate > 0;
   for (const NodeStats* worker : workers_) {
     Seen& last = *seen++;

@@ -217,7 +217,7 @@ TEST(Phase, AnySequenceKeepsTheRules) {
       if (came_back) s = come_back(s, now);
       in.may_eject = (bits & 0xc0) != 0xc0;
       in.random = 0.5;
-      now += wait * 1'000'000;
+      now += MonoNs{wait} * 1'000'000;
       const PhaseState before = s;
       s = step(s, in, settings, now).state;
       const double r = ramp(s, settings);
