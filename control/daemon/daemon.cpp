@@ -141,7 +141,9 @@ Result<void> Daemon::open_dataplane() {
   health_->configure(config_, slots_, *counts_, now);
   open_resilience();
   health_->tick(now, *counts_, *live_);
-  if (auto built = build_static(config_, slots_); !built) return built;
+  auto tables = build_static(config_, slots_);
+  if (!tables) return tl::unexpected(tables.error());
+  static_tables_ = std::move(*tables);
   if (auto published = publish(); !published) return published;
   return open_probes();
 }

@@ -66,7 +66,14 @@ class Daemon {
 
   // -- changes (publishing.cpp)
   Result<void> reload();
-  Result<void> build_static(const config::Config& config, const forward::Slots& slots);
+  // Tables that the configuration alone decides.
+  struct StaticTables {
+    std::shared_ptr<const parse::Table> parse;
+    std::shared_ptr<const authenticate::Table> authenticate;
+    std::shared_ptr<const flow::Organisations> organisations;
+  };
+  Result<StaticTables> build_static(const config::Config& config,
+                                    const forward::Slots& slots) const;
   Result<void> publish();
   void apply();  // after an operator's change: holds when this returns
 
@@ -128,11 +135,9 @@ class Daemon {
   std::unique_ptr<metrics::Rates> rates_;
 
   // What the next snapshot is made of.
-  std::shared_ptr<const parse::Table> parse_;
-  std::shared_ptr<const authenticate::Table> authenticate_;
+  StaticTables static_tables_;
   std::shared_ptr<const forward::Table> forward_;
   std::shared_ptr<const flow::Table> flow_;
-  std::shared_ptr<const flow::Organisations> organisations_;
   std::vector<uint8_t> alive_;    // by slot, as flow_ was built with
   bool forward_dirty_ = true;     // next hops or weights have changed since forward_ was built
   bool publish_pending_ = false;  // the last publication had to wait for a worker

@@ -58,18 +58,16 @@ std::vector<uint8_t> alive_nodes(const health::HealthEngine& health, const forwa
 
 }  // namespace
 
-// Tables that only the configuration decides. Changes nothing on an error.
-Result<void> Daemon::build_static(const config::Config& config, const forward::Slots& slots) {
+Result<Daemon::StaticTables> Daemon::build_static(const config::Config& config,
+                                                  const forward::Slots& slots) const {
   auto parsed = parse::build_table(config, slots, ports_->ports());
   if (!parsed) return tl::unexpected(parsed.error());
   auto keys = authenticate::build_table(config, slots);
   if (!keys) return tl::unexpected(keys.error());
   auto organisations = flow::build_organisations(config, slots);
   if (!organisations) return tl::unexpected(organisations.error());
-  organisations_ = std::move(*organisations);
-  parse_ = std::make_shared<const parse::Table>(std::move(*parsed));
-  authenticate_ = std::move(*keys);
-  return {};
+  return StaticTables{std::make_shared<const parse::Table>(std::move(*parsed)), std::move(*keys),
+                      std::move(*organisations)};
 }
 
 Result<void> Daemon::publish() {
@@ -91,15 +89,15 @@ Result<void> Daemon::publish() {
                              .pool_plans = health_->plans(),
                              .forward = *forward_,
                              .alive = alive_,
-                             .organisations = organisations_,
+                             .organisations = static_tables_.organisations,
                              .tsc_hz = tsc_hz_});
     forward_dirty_ = false;
   }
   auto policy = policy_->table();
   if (!policy) return tl::unexpected(policy.error());
   Snapshot next{.generation = 0,
-                .parse = parse_,
-                .authenticate = authenticate_,
+                .parse = static_tables_.parse,
+                .authenticate = static_tables_.authenticate,
                 .policy = *policy,
                 .quota = quotas_->table(),
                 .forward = forward_,
@@ -124,7 +122,8 @@ void Daemon::apply() {
   if (auto published = publish(); !published) spdlog::error("{}", published.error().message);
 }
 
-// Accepted whole or not at all: everything that can fail is tried on copies first.
+// Accepted whole or not at all. What can fail is tried before anything changes; the policy's part
+// comes last of it, since it activates rules, and undoes itself.
 Result<void> Daemon::reload() {
   const auto done = [&](Result<void> result) {
     last_reload_ = result ? "ok" : result.error().message;
@@ -142,9 +141,12 @@ Result<void> Daemon::reload() {
   forward::Slots slots = slots_;
   if (auto synced = slots.sync(*loaded); !synced) return done(synced);
   const auto org_index = [&slots](uint32_t id) { return slots.organisation(id); };
+  auto tables = build_static(*loaded, slots);
+  if (!tables) return done(tl::unexpected(tables.error()));
+  if (auto quotas = quotas_->check(*loaded, slots); !quotas) return done(quotas);
   if (auto policy = policy_->configure(*loaded, org_index); !policy) return done(policy);
   if (auto quotas = quotas_->configure(*loaded, slots, rte_rdtsc()); !quotas) return done(quotas);
-  if (auto built = build_static(*loaded, slots); !built) return done(built);
+  static_tables_ = std::move(*tables);
   config_ = std::move(*loaded);
   slots_ = std::move(slots);
   const health::Now now{clock_.mono_ns(), clock_.unix_us()};

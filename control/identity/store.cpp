@@ -83,7 +83,7 @@ Result<TargetEntry> Store::entry_of(const config::Target& t) const {
                      t.comms_degraded};
 }
 
-Result<void> Store::configure(const config::Config& config, const OrgIndexes& orgs) {
+Result<Store::Configured> Store::read(const config::Config& config) const {
   std::vector<config::Operator> operators = config.operators;
   std::vector<config::Target> targets = config.targets;
   if (!config.policy.operators_file.empty()) {
@@ -98,25 +98,27 @@ Result<void> Store::configure(const config::Config& config, const OrgIndexes& or
     targets.insert(targets.end(), std::make_move_iterator(more->begin()),
                    std::make_move_iterator(more->end()));
   }
-  std::vector<OperatorEntry> operator_entries;
-  std::vector<TargetEntry> target_entries;
+  Configured rows;
   for (const config::Operator& o : operators) {
     auto e = entry_of(o);
     if (!e) return tl::unexpected(std::move(e.error()));
-    operator_entries.push_back(std::move(*e));
+    rows.operators.push_back(std::move(*e));
   }
   for (const config::Target& t : targets) {
     auto e = entry_of(t);
     if (!e) return tl::unexpected(std::move(e.error()));
-    target_entries.push_back(*e);
+    rows.targets.push_back(*e);
   }
+  return rows;
+}
+
+void Store::take(Configured&& rows, const OrgIndexes& orgs) {
   orgs_ = orgs;
   operators_.keep_manual();
   targets_.keep_manual();
-  for (OperatorEntry& e : operator_entries) operators_.put(std::move(e), false);
-  for (const TargetEntry& e : target_entries) targets_.put(e, false);
+  for (OperatorEntry& e : rows.operators) operators_.put(std::move(e), false);
+  for (const TargetEntry& e : rows.targets) targets_.put(e, false);
   operators_.rebuild = targets_.rebuild = true;
-  return {};
 }
 
 Result<void> Store::set_operator(const config::Operator& o) {

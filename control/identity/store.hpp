@@ -21,9 +21,16 @@ class Store {
  public:
   explicit Store(policy::Vocabulary& vocabulary);
 
+  // What a configuration and the files that it names say.
+  struct Configured {
+    std::vector<OperatorEntry> operators;
+    std::vector<TargetEntry> targets;
+  };
+  Result<Configured> read(const config::Config& config) const;
+
   // Replaces what came from an earlier configuration or file; rows that operator.set or risk.set
-  // made or changed stay as they are. Fails without a change.
-  Result<void> configure(const config::Config& config, const OrgIndexes& orgs);
+  // made or changed stay as they are.
+  void take(Configured&& rows, const OrgIndexes& orgs);
 
   Result<void> set_operator(const config::Operator& o);
   Result<void> set_target(const config::Target& t);

@@ -84,38 +84,59 @@ void Engine::set_orgs(const config::Config& config, const OrgIndexOf& org_index_
 }
 
 Result<void> Engine::configure(const config::Config& config, const OrgIndexOf& org_index_of) {
-  const Vocabulary before = vocabulary_;
-  const OrgIds orgs_before = orgs_;
-  const auto org_indexes_before = org_indexes_;
+  const Vocabulary vocabulary = vocabulary_;
+  const OrgIds orgs = orgs_;
+  const auto org_indexes = org_indexes_;
   vocabulary_.configure(config);
   set_orgs(config, org_index_of);
-  auto rules = configured_rules(config);
-  auto done = rules ? identity_.configure(config, org_indexes_) : tl::unexpected(rules.error());
+  // Stored versions speak of names: with other names they mean something else.
+  const bool renamed = !same_names(vocabulary, vocabulary_) || orgs != orgs_;
+  std::map<uint32_t, LoadedVersion> loaded;
+  if (renamed) loaded.swap(loaded_);
+  auto done = take_over(config);
   if (!done) {
-    vocabulary_ = before;
-    orgs_ = orgs_before;
-    org_indexes_ = org_indexes_before;
+    vocabulary_ = vocabulary;
+    orgs_ = orgs;
+    org_indexes_ = org_indexes;
+    if (renamed) loaded_.swap(loaded);
     return done;
   }
-  // Stored versions speak of names: with other names they mean something else.
-  if (!same_names(before, vocabulary_) || orgs_before != orgs_) loaded_.clear();
   table_stale_ = true;
-  done = load_configured_rules(config, *rules).and_then([&] { return save_names(); });
-  return done.and_then([&] { return wait_for_programs(); });
+  return {};
 }
 
-// Organisations' indexes belong to a configuration: workers must not see them with a program of
-// the one before, so here the compiler is waited for.
-Result<void> Engine::wait_for_programs() {
-  for (const uint32_t version : {active_.base, active_.candidate}) {
-    if (version == 0) continue;
-    if (const auto v = loaded(version); !v) return tl::unexpected(v.error());
-    LoadedVersion& v = loaded_[version];
-    if (!v.program && !v.compiling.valid()) start_compiling(v);
-    if (!ready(v, true))
-      return fail(ErrorCode::invalid, "policy version {} does not compile", version);
+// All that can fail comes before anything is in force: organisations' indexes belong to a
+// configuration, and workers must not see them with a program of the one before.
+Result<void> Engine::take_over(const config::Config& config) {
+  auto text = configured_rules(config);
+  if (!text) return tl::unexpected(std::move(text.error()));
+  auto rows = identity_.read(config);
+  if (!rows) return tl::unexpected(std::move(rows.error()));
+  const std::string hash = sha256_hex(*text);
+  const auto version = add_configured_rules(config, *text, hash);
+  if (!version) return tl::unexpected(version.error());
+  const bool is_new = *version != 0;
+  for (const uint32_t v : {is_new ? *version : active_.base, is_new ? 0 : active_.candidate})
+    if (auto done = wait_for_program(v); !done) return done;
+  if (auto saved = save_names(); !saved) return saved;
+  if (is_new) {
+    ActivateRequest request;
+    request.version = *version;
+    request.author = "configuration";
+    if (auto done = activate(request); !done) return tl::unexpected(std::move(done.error()));
   }
+  rules_file_hash_ = hash;
+  identity_.take(std::move(*rows), org_indexes_);
   return {};
+}
+
+Result<void> Engine::wait_for_program(uint32_t version) {
+  if (version == 0) return {};
+  if (const auto v = loaded(version); !v) return tl::unexpected(v.error());
+  LoadedVersion& v = loaded_[version];
+  if (!v.program && !v.compiling.valid()) start_compiling(v);
+  if (ready(v, true)) return {};
+  return fail(ErrorCode::invalid, "policy version {} does not compile: {}", version, v.problem);
 }
 
 // The text of the configured rules, checked.
@@ -128,28 +149,22 @@ Result<std::string> Engine::configured_rules(const config::Config& config) {
   return text;
 }
 
-// A text that was never stored becomes a version and is activated for all; a known one leaves what
-// was activated last as it is.
-Result<void> Engine::load_configured_rules(const config::Config& config, const std::string& text) {
-  const std::string source = config.policy.file.empty() ? "shipped" : config.policy.file;
-  const std::string hash = sha256_hex(text);
+// A text that was never stored becomes a version, to be activated for all; a known one leaves what
+// was activated last as it is: 0.
+Result<uint32_t> Engine::add_configured_rules(const config::Config& config, const std::string& text,
+                                              const std::string& hash) {
   auto known = store_->find(hash);
   if (!known) return tl::unexpected(std::move(known.error()));
   if (*known && active_.base == 0)
-    if (auto restored = restore_activation(); !restored) return restored;
-  const bool unchanged = hash == rules_file_hash_ || (*known && active_.base != 0);
-  if (unchanged) {
-    rules_file_hash_ = hash;
-    return {};
-  }
-  const auto version = load(text, "configuration", source);
-  if (!version) return tl::unexpected(version.error());
-  rules_file_hash_ = hash;
-  ActivateRequest request;
-  request.version = *version;
-  request.author = "configuration";
-  if (auto done = activate(request); !done) return tl::unexpected(std::move(done.error()));
-  return {};
+    if (auto restored = restore_activation(); !restored) return tl::unexpected(restored.error());
+  if (hash == rules_file_hash_ || (*known && active_.base != 0)) return 0;
+  const std::string source = config.policy.file.empty() ? "shipped" : config.policy.file;
+  // Versions are for ever: what does not compile must not become one.
+  const auto rules = load_rules(text, source, vocabulary_, NameCheck::strict);
+  if (!rules) return tl::unexpected(rules.error());
+  if (auto tried = compile(*rules, orgs_, workers_); !tried)
+    return fail(tried.error().code, "{}: {}", source, tried.error().message);
+  return load(text, "configuration", source);
 }
 
 Result<void> Engine::restore_activation() {
@@ -217,7 +232,10 @@ bool Engine::ready(LoadedVersion& v, bool wait) {
   if (!wait && v.compiling.wait_for(std::chrono::seconds(0)) != std::future_status::ready)
     return false;
   auto program = v.compiling.get();
-  if (!program) return false;
+  if (!program) {
+    v.problem = std::move(program.error().message);
+    return false;
+  }
   v.program = std::move(*program);
   v.patterns = v.program->patterns;
   return true;

@@ -32,6 +32,7 @@ struct LoadedVersion {
   std::shared_ptr<const Program> program;       // null until compiled
   std::shared_ptr<const hs_database> patterns;  // for control's own scans; may be null
   std::future<Result<std::shared_ptr<const Program>>> compiling;
+  std::string problem;  // why it did not compile
 };
 
 struct ActivateRequest {
@@ -108,8 +109,10 @@ class Engine {
   Engine(const Clock& clock, uint32_t workers) : clock_(clock), workers_(workers) {}
   Result<void> open_store(const std::string& path);
   Result<std::string> configured_rules(const config::Config& config);
-  Result<void> load_configured_rules(const config::Config& config, const std::string& text);
-  Result<void> wait_for_programs();
+  Result<void> take_over(const config::Config& config);
+  Result<uint32_t> add_configured_rules(const config::Config& config, const std::string& text,
+                                        const std::string& hash);
+  Result<void> wait_for_program(uint32_t version);
   void set_orgs(const config::Config& config, const OrgIndexOf& org_index_of);
   Result<void> restore_activation();
   Result<Activation> apply(Activation next, const char* kind);

@@ -31,58 +31,89 @@ Result<std::unique_ptr<Quotas>> Quotas::create(const config::Config& config,
   return q;
 }
 
+template <typename Visit>
+void Quotas::Names::each_key(Visit&& visit) const {
+  for (OrgIndex o = 0; o < orgs.size(); ++o) {
+    if (!orgs[o].in_use) continue;
+    visit(org_key(o));
+    for (IntentIndex i = 0; i < intents.size(); ++i)
+      if (!intents[i].name.empty()) visit(intent_key(o, i));
+  }
+}
+
+Result<void> Quotas::check(const config::Config& config, const forward::Slots& slots) const {
+  auto names = names_of(config, slots);
+  if (!names) return tl::unexpected(std::move(names.error()));
+  Table table = table_of(config, slots, workers_, tsc_hz_);
+  apply_set_limits(table);
+  return check_room(table, *names);
+}
+
 Result<void> Quotas::configure(const config::Config& config, const forward::Slots& slots, Tsc now) {
-  Table configured = table_of(config, slots, workers_, tsc_hz_);
-  Table current = configured;
-  if (auto r = take_over(config, slots, now); !r) return r;
-  apply_set_limits(current);
-  if (auto r = open_windows(current, now); !r) return r;
-  configured_ = std::move(configured);
-  current_ = std::move(current);
+  if (auto r = check(config, slots); !r) return r;
+  auto names = names_of(config, slots);
+  if (!names) return tl::unexpected(std::move(names.error()));
+  take_over(std::move(*names), now);
+  configured_ = table_of(config, slots, workers_, tsc_hz_);
+  current_ = configured_;
+  apply_set_limits(current_);
+  open_windows(current_, now);
   table_.reset();
   return {};
 }
 
-// Follows the numbers of organisations and intents. Windows and run-time limits of a number that
-// has a new owner are emptied: the owner is another one.
-Result<void> Quotas::take_over(const config::Config& config, const forward::Slots& slots, Tsc now) {
-  std::vector<Org> orgs(slots.organisations.used());
-  std::unordered_map<std::string, OrgIndex> by_name;
-  std::unordered_map<uint32_t, OrgIndex> by_id;
+Result<Quotas::Names> Quotas::names_of(const config::Config& config,
+                                       const forward::Slots& slots) const {
+  Names names;
+  names.orgs.resize(slots.organisations.used());
   for (const config::Organisation& o : config.organisations) {
     const auto place = slots.organisations.find(std::to_string(o.id));
     if (!place) return fail(ErrorCode::internal, "organisation {} has no number", o.name);
-    orgs[place->index] = {o.name, o.id, place->epoch, true};
-    by_name[o.name] = by_id[o.id] = place->index;
+    names.orgs[place->index] = {o.name, o.id, place->epoch, true};
+    names.org_by_name[o.name] = names.org_by_id[o.id] = place->index;
   }
-  std::vector<Intent> intents(kIntentsMax);
-  intents[kOtherIntent].name = kOtherIntentName;
+  names.intents.resize(kIntentsMax);
+  names.intents[kOtherIntent].name = kOtherIntentName;
   for (const config::Intent& i : config.intents) {
     const auto place = slots.intents.find(i.name);
     if (!place) return fail(ErrorCode::internal, "intent {} has no number", i.name);
-    intents[place->index + 1] = {i.name, i.code, place->epoch};
+    names.intents[place->index + 1] = {i.name, i.code, place->epoch};
   }
+  return names;
+}
+
+Result<void> Quotas::check_room(const Table& table, const Names& names) const {
+  uint32_t needed = 0;
+  names.each_key([&](Key key) {
+    needed += (limit_at(table, key) & ~kHard) < kUnlimited && !windows_->is_open(key);
+  });
+  const uint32_t open = windows_->open_keys(), room = windows_->rings() - open;
+  if (needed <= room) return {};
+  return fail(ErrorCode::unavailable,
+              "{} quotas have no window: {} are in use; restart to get more", needed - room, open);
+}
+
+// Follows the numbers of organisations and intents. Windows and run-time limits of a number that
+// has a new owner are emptied: the owner is another one.
+void Quotas::take_over(Names&& next, Tsc now) {
   const Step step = windows_->step_at(now);
   const auto renew = [&](Key key) {
     windows_->reset(key, step);
     set_.erase(key);
   };
-  for (OrgIndex o = 0; o < orgs.size(); ++o) {
-    const uint32_t last_epoch = o < orgs_.size() ? orgs_[o].epoch : 0;
-    if (!orgs[o].in_use) orgs[o].epoch = last_epoch;
-    const bool new_owner = last_epoch != 0 && orgs[o].epoch != last_epoch;
+  for (OrgIndex o = 0; o < next.orgs.size(); ++o) {
+    const uint32_t last_epoch = o < names_.orgs.size() ? names_.orgs[o].epoch : 0;
+    if (!next.orgs[o].in_use) next.orgs[o].epoch = last_epoch;
+    const bool new_owner = last_epoch != 0 && next.orgs[o].epoch != last_epoch;
     if (new_owner) renew(org_key(o));
     for (IntentIndex i = 0; i < kIntentsMax; ++i) {
-      const bool new_intent = i < intents_.size() && intents_[i].epoch != 0 &&
-                              intents[i].epoch != 0 && intents_[i].epoch != intents[i].epoch;
+      const bool new_intent = i < names_.intents.size() && names_.intents[i].epoch != 0 &&
+                              next.intents[i].epoch != 0 &&
+                              names_.intents[i].epoch != next.intents[i].epoch;
       if (new_owner || new_intent) renew(intent_key(o, i));
     }
   }
-  orgs_ = std::move(orgs);
-  intents_ = std::move(intents);
-  org_by_name_ = std::move(by_name);
-  org_by_id_ = std::move(by_id);
-  return {};
+  names_ = std::move(next);
 }
 
 Limit& Quotas::place(Table& table, Key key) const {
@@ -100,37 +131,23 @@ void Quotas::apply_set_limits(Table& table) const {
     if (org_of(key) < table.org_limits.size()) place(table, key) = limit;
 }
 
-// Every key with a limit gets its window; those without one are counted too, while there is room:
-// then a limit that is set later finds what was used before.
-Result<void> Quotas::open_windows(Table& table, Tsc now) {
+// Every key with a limit gets its window (check_room() has counted them); those without one are
+// counted too, while there is room: then a limit that is set later finds what was used before.
+void Quotas::open_windows(Table& table, Tsc now) {
   const Step step = windows_->step_at(now);
-  const auto each = [&](auto&& visit) {
-    for (OrgIndex o = 0; o < orgs_.size(); ++o) {
-      if (!orgs_[o].in_use) continue;
-      visit(org_key(o));
-      for (IntentIndex i = 0; i < intents_.size(); ++i)
-        if (!intents_[i].name.empty()) visit(intent_key(o, i));
-    }
-  };
-  uint32_t missing = 0;
-  each([&](Key key) {
-    if ((place(table, key) & ~kHard) < kUnlimited) missing += !windows_->open(key, step);
+  names_.each_key([&](Key key) {
+    if ((place(table, key) & ~kHard) < kUnlimited) windows_->open(key, step);
   });
-  if (missing > 0)
-    return fail(ErrorCode::unavailable,
-                "{} quotas have no window: {} are in use; restart to get more", missing,
-                windows_->open_keys());
-  each([&](Key key) {
+  names_.each_key([&](Key key) {
     Limit& limit = place(table, key);
     if ((limit & ~kHard) < kUnlimited) return;
     const bool room = windows_->open_keys() < kCountedUnlimited;
     limit = windows_->is_open(key) || (room && windows_->open(key, step)) ? kUnlimited : kUncounted;
   });
-  return {};
 }
 
 Result<void> Quotas::set(Key key, std::optional<config::Quota> quota, Tsc now) {
-  if (org_of(key) >= orgs_.size() || !orgs_[org_of(key)].in_use)
+  if (org_of(key) >= names_.orgs.size() || !names_.orgs[org_of(key)].in_use)
     return fail(ErrorCode::not_found, "no such organisation");
   Limit limit = quota ? limit_of(*quota) : limit_at(configured_, key);
   const bool limited = (limit & ~kHard) < kUnlimited;
@@ -188,35 +205,35 @@ KeyStatus Quotas::key_status(Key key, Tsc now) const {
 }
 
 std::optional<OrgIndex> Quotas::find_org(std::string_view name) const {
-  const auto it = org_by_name_.find(std::string(name));
-  if (it == org_by_name_.end()) return std::nullopt;
+  const auto it = names_.org_by_name.find(std::string(name));
+  if (it == names_.org_by_name.end()) return std::nullopt;
   return it->second;
 }
 
 std::optional<OrgIndex> Quotas::find_org(uint32_t id) const {
-  const auto it = org_by_id_.find(id);
-  if (it == org_by_id_.end()) return std::nullopt;
+  const auto it = names_.org_by_id.find(id);
+  if (it == names_.org_by_id.end()) return std::nullopt;
   return it->second;
 }
 
 std::optional<IntentIndex> Quotas::find_intent(std::string_view name) const {
-  for (size_t i = 0; i < intents_.size(); ++i)
-    if (!name.empty() && intents_[i].name == name) return static_cast<IntentIndex>(i);
+  for (size_t i = 0; i < names_.intents.size(); ++i)
+    if (!name.empty() && names_.intents[i].name == name) return static_cast<IntentIndex>(i);
   return std::nullopt;
 }
 
 IntentIndex Quotas::find_intent(uint8_t code) const {
-  for (size_t i = 1; i < intents_.size(); ++i)
-    if (!intents_[i].name.empty() && intents_[i].code == code) return static_cast<IntentIndex>(i);
+  for (size_t i = 1; i < names_.intents.size(); ++i)
+    if (!names_.intents[i].name.empty() && names_.intents[i].code == code) return static_cast<IntentIndex>(i);
   return kOtherIntent;
 }
 
 std::string Quotas::org_name(OrgIndex org) const {
-  return org < orgs_.size() ? orgs_[org].name : std::string();
+  return org < names_.orgs.size() ? names_.orgs[org].name : std::string();
 }
 
 std::string Quotas::intent_name(IntentIndex intent) const {
-  return intent < intents_.size() ? intents_[intent].name : std::string();
+  return intent < names_.intents.size() ? names_.intents[intent].name : std::string();
 }
 
 const char* name_of(Tier tier) {

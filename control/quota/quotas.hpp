@@ -50,8 +50,11 @@ class Quotas {
                                                 const forward::Slots& slots, uint32_t workers,
                                                 uint64_t tsc_hz, Tsc now);
 
-  // Follows a new configuration. Counts stay with their organisation and intent. On error nothing
-  // has changed for workers.
+  // Whether there is a window for everything that a new configuration limits. Changes nothing.
+  Result<void> check(const config::Config& config, const forward::Slots& slots) const;
+
+  // Follows a new configuration. Counts stay with their organisation and intent. Fails where
+  // check() does, and then without a change.
   Result<void> configure(const config::Config& config, const forward::Slots& slots, Tsc now);
 
   // Sets a limit at run time, or, without one, goes back to the configuration's.
@@ -85,20 +88,28 @@ class Quotas {
     uint32_t epoch = 0;
   };
 
+  struct Names {
+    std::vector<Org> orgs;        // by OrgIndex
+    std::vector<Intent> intents;  // by IntentIndex; [0] is "other"
+    std::unordered_map<std::string, OrgIndex> org_by_name;
+    std::unordered_map<uint32_t, OrgIndex> org_by_id;
+    template <typename Visit>
+    void each_key(Visit&& visit) const;
+  };
+
   Quotas(uint32_t workers, uint64_t tsc_hz) : workers_(workers), tsc_hz_(tsc_hz) {}
-  Result<void> take_over(const config::Config& config, const forward::Slots& slots, Tsc now);
+  Result<Names> names_of(const config::Config& config, const forward::Slots& slots) const;
+  Result<void> check_room(const Table& table, const Names& names) const;
+  void take_over(Names&& next, Tsc now);
   Limit& place(Table& table, Key key) const;
   Limit limit_at(const Table& table, Key key) const;
   void apply_set_limits(Table& table) const;
-  Result<void> open_windows(Table& table, Tsc now);
+  void open_windows(Table& table, Tsc now);
 
   uint32_t workers_;
   uint64_t tsc_hz_;
   std::unique_ptr<Windows> windows_;
-  std::vector<Org> orgs_;        // by OrgIndex
-  std::vector<Intent> intents_;  // by IntentIndex; [0] is "other"
-  std::unordered_map<std::string, OrgIndex> org_by_name_;
-  std::unordered_map<uint32_t, OrgIndex> org_by_id_;
+  Names names_;
   std::unordered_map<Key, Limit> set_;  // at run time
   Table configured_;                    // limits of the configuration alone
   Table current_;                       // with those set at run time

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Start, stop, kill and restart of the daemon and of its clients."""
 
+import json
 import time
 
 from harness import ROOT, check, equal, main
-from lab import CLIENT4, Lab, basic_config, run
+from lab import CLIENT4, Lab, LabError, basic_config, run
 
 
 def test_sigterm_drains_and_ends_with_0():
@@ -61,10 +62,44 @@ def test_a_reload_is_taken_whole_or_not_at_all():
             check("latticeforge.yaml:" in str(error), f"the error has a position: {error}")
         equal(lab.rpc("status")["generation"], before, "generation")
         config["services"][0]["nodes"].pop()
-        import json
         path.write_text(json.dumps(config))
         lab.rpc("config.reload")
         equal([n["name"] for n in lab.rpc("nodes.list")], ["n1"], "nodes")
+
+
+def test_a_reload_that_fails_late_leaves_nothing_behind():
+    with Lab("lfl6", nodes=1) as lab:
+        config = basic_config(nodes=1)
+        rules = lab.directory / "rules.yaml"
+        rules.write_text("rules: [{id: all, outcome: allow}]")
+        config["policy"] = {"file": str(rules)}
+        config["organisations"][0]["quota"] = {"limit": "100/min"}
+        lab.start_daemon(config)
+        organisation = config["organisations"][0]["name"]
+        path = lab.directory / "latticeforge.yaml"
+
+        def seen():
+            return (lab.rpc("policy.list")["active"]["base"],
+                    lab.rpc("quota.status", {"org": organisation})["of_org"]["limit"],
+                    [n["name"] for n in lab.rpc("nodes.list")])
+
+        before = seen()
+        config["organisations"][0]["quota"] = {"limit": "50/min"}
+        config["services"][0]["nodes"][0]["name"] = "other"
+        path.write_text(json.dumps(config))
+        # The rules can be read, but tell more roles apart than a compiled program can.
+        roles = ", ".join(f"r{i}" for i in range(17))
+        rules.write_text(f"rules: [{{id: all, outcome: deny, when: {{role: [{roles}]}}}}]")
+        for _ in range(2):
+            try:
+                lab.rpc("config.reload")
+                raise AssertionError("rules that do not compile were taken")
+            except LabError as error:
+                check("rules.yaml" in str(error) and "17 roles" in str(error), str(error))
+            equal(seen(), before, "what is in force")
+        rules.write_text("rules: [{id: all, outcome: deny}]")
+        lab.rpc("config.reload")
+        equal(seen(), (before[0] + 1, 50, ["other"]), "what is in force after a good reload")
 
 
 def test_a_broken_configuration_is_refused_with_its_place():

@@ -23,8 +23,9 @@ struct Fixture : testing::Test {
 
   void configure(const config::Config& c) {
     vocabulary.configure(c);
-    const auto done = store.configure(c, {{1, 0}, {2, 1}});
-    ASSERT_TRUE(done) << done.error().message;
+    auto rows = store.read(c);
+    ASSERT_TRUE(rows) << rows.error().message;
+    store.take(std::move(*rows), {{1, 0}, {2, 1}});
   }
 };
 
@@ -68,7 +69,7 @@ TEST_F(Fixture, BadRowsAreRefusedWithoutAChange) {
   EXPECT_FALSE(store.set_target({9, 101, "", false}));
   EXPECT_EQ(store.find_operator(9), nullptr);
   EXPECT_EQ(store.find_target(9), nullptr);
-  EXPECT_FALSE(store.configure(config_with({{9, "x", {}, 0, 0, {"umbrella"}}}), {}));
+  EXPECT_FALSE(store.read(config_with({{9, "x", {}, 0, 0, {"umbrella"}}})));
   EXPECT_TRUE(store.find_operator(7));
 }
 

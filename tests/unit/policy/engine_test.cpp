@@ -236,6 +236,47 @@ TEST(EngineReload, AChangedFileIsANewVersion) {
   std::remove(path.c_str());
 }
 
+// Read without a complaint, but more roles than a program can tell apart.
+std::string rules_that_do_not_compile() {
+  std::string roles;
+  for (int i = 0; i <= kRolesMentionedMax; ++i) roles += fmt::format("{}r{}", i ? ", " : "", i);
+  return "rules: [{id: many, outcome: deny, when: {role: [" + roles + "]}}]";
+}
+
+TEST(EngineReload, WhatDoesNotCompileChangesNothing) {
+  const std::string path = testing::TempDir() + "lf_rules_" + std::to_string(getpid()) + ".yaml";
+  ManualClock clock;
+  config::Config config = base_config(2);
+  config.policy.file = path;
+  config.operators = {{7, "ann", {"planner"}, 2, 0, {}}};
+  std::ofstream(path) << kAllow;
+  auto engine = Engine::create(config, clock, 1).value();
+  const auto table = engine->table().value();
+  config::Config next = config;
+  next.organisations.insert(next.organisations.begin(), config::Organisation{});
+  next.organisations[0].name = "new";
+  next.organisations[0].id = 9;
+  next.operators[0].mfa_level = 0;
+  std::ofstream(path) << rules_that_do_not_compile();
+  for (int attempt = 0; attempt < 2; ++attempt) {  // nor is it taken for a known one later
+    const auto done = engine->configure(next);
+    ASSERT_FALSE(done);
+    EXPECT_NE(done.error().message.find("17 roles"), std::string::npos) << done.error().message;
+    EXPECT_EQ(engine->active().base, 1u);
+    EXPECT_EQ(engine->versions()->size(), 1u);
+    EXPECT_EQ(engine->org_index(1), 0u);
+    EXPECT_EQ(engine->org_index(9), kNoOrg);
+    EXPECT_EQ(engine->identity().find_operator(7)->mfa_level, 2);
+    EXPECT_EQ(engine->table().value(), table);
+  }
+  std::ofstream(path) << kDeny;
+  ASSERT_TRUE(engine->configure(next));
+  EXPECT_EQ(engine->active().base, engine->versions()->back().version);
+  EXPECT_EQ(engine->org_index(9), 0u);
+  EXPECT_EQ(engine->identity().find_operator(7)->mfa_level, 0);
+  std::remove(path.c_str());
+}
+
 TEST_F(EngineTest, DelegatingFunctionsAnswerAsThePlainOnes) {
   for (const char* intent : {"status-refresh", "replay-window", "orbit-adjust", "failover-region",
                              "firmware-patch", "anything-else"})

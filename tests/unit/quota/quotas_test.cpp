@@ -165,6 +165,26 @@ TEST_F(QuotasTest, AReloadKeepsCountsAndLimitsSetAtRunTime) {
   EXPECT_EQ(status(refresh).limit, 80);
 }
 
+TEST_F(QuotasTest, MoreLimitsThanWindowsAreRefusedWithoutAChange) {
+  const Key acme = key("acme");
+  const auto table = quotas->table();
+  const uint32_t open = quotas->windows().open_keys();
+  for (uint8_t code = 100; code < 113; ++code)
+    config.intents.push_back({.name = fmt::format("i{}", code), .code = code, .quota = {9, false}});
+  for (uint32_t id = 10; id < 10 + quotas->windows().rings() / 13; ++id)
+    config.organisations.push_back({.name = fmt::format("o{}", id), .id = id});
+  config.organisations[0].quota = {7, false};
+  ASSERT_TRUE(slots.sync(config));
+  const auto checked = quotas->check(config, slots);
+  ASSERT_FALSE(checked);
+  EXPECT_NE(checked.error().message.find("have no window"), std::string::npos);
+  EXPECT_FALSE(quotas->configure(config, slots, now));
+  EXPECT_EQ(quotas->table(), table);
+  EXPECT_EQ(quotas->windows().open_keys(), open);
+  EXPECT_EQ(status(acme).limit, 200);
+  EXPECT_FALSE(quotas->find_org("o10"));
+}
+
 TEST_F(QuotasTest, AnOrganisationThatIsGoneHasNoLimits) {
   const Key acme = key("acme");
   config.organisations.erase(config.organisations.begin());
