@@ -39,7 +39,7 @@ def scaling_part(results):
                   *(f"| {value:,} | {number(ns)} | {ns / first:.2f} |" for value, ns in points), "",
                   f"![](bench-{axis}.svg)", ""]
     return ["## Scaling", "", "One option varied, all else as in `pipeline.command.auth` (`pipeline.flow` for "
-            "flows); the lower quartile of some dozens of passes, taken in turn. With two workers the time is "
+            "flows, with 64 nodes; `scaling.AXES` has the details); the lower quartile of some dozens of passes, taken in turn. With two workers the time is "
             "that of both together: half of one worker's is twice as fast.", "", *lines] if lines else []
 
 

@@ -207,8 +207,6 @@ def markdown(result):
 def write(result, directory, with_plots):
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / stem(result)
-    if with_plots:
-        plots.draw(all_plots(result, directory))
     small = json.loads(json.dumps(result))
     for part in small["latency"] + small.get("testpmd_latency", []):
         for row in part["rows"]:
@@ -218,3 +216,5 @@ def write(result, directory, with_plots):
                          for t in row["trials"]]
     path.with_suffix(".json").write_text(json.dumps(small, indent=1) + "\n")
     path.with_suffix(".md").write_text(markdown(result))
+    if with_plots:
+        plots.draw(all_plots(result, directory))

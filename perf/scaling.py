@@ -18,7 +18,7 @@ AXES = {
     "size": ("bytes of a frame", "--size", [128, 256, 512, 1024, 1514], []),
     "burst": ("packets in a burst", "--burst", [1, 4, 8, 16, 32, 64], []),
     "workers": ("workers", "--workers", [1, 2], ["--orgs", "1000"]),
-    "flows": ("flows", "--flows", [100, 10_000, 100_000, 1_000_000], []),
+    "flows": ("flows", "--flows", [100, 10_000, 100_000, 1_000_000], ["--nodes", "64"]),
 }
 
 
