@@ -120,20 +120,22 @@ def books(result):
     verdicts = ", ".join(f"{k} {v:,}" for k, v in b["verdicts"].items() if v)
     return ["## Books", "", f"The generator gave {b['given']:,} frames, the daemon received "
             f"{b['received']:,}; its verdicts: {verdicts}. It sent {b['sent']:,}, "
-            f"{b['came_back']:,} came back. {result['trials']['made']} trials, "
-            f"{result['trials']['disturbed']} made again because the generator was kept from running.",
+            f"{b['came_back']:,} came back. {result['trials']['made']} trials; in "
+            f"{result['trials']['disturbed']} of them the generator was kept from running and could not send "
+            "more than 2 % of the frames in time.",
             ""]
 
 
 def head(result):
     m, w, a = result["machine"], result["meanwhile"], result["arguments"]
+    ring = f"Rings of {1 << a['ring']:,} frames. " if result["kind"] == "memif" else ""
     return [f"# RFC 2544 over {SHORT[result['kind']]}", "",
             f"Written by `perf/rfc2544.py` on {m['time']}, commit {m['commit']}.", "",
             f"{m['cpu']}, {m['cores']} CPUs, Linux {m['kernel']}. In the {w['seconds']:.0f} s that it "
             f"took: load average {w['load_before']:.1f} before and {w['load_after']:.1f} after (its own two "
             f"threads make 2), {w['steal_percent']} % stolen, {w['idle_percent']} % idle. The worker had one "
             "CPU; generator, nodes and control thread shared the other.", "",
-            f"{traffic(a)} Trials of {a['seconds']} s, bracket {a['width']:.0%}, {a['votes']} votes a load. How to read it: "
+            f"{traffic(a)} {ring}Trials of {a['seconds']} s, bracket {a['width']:.0%}, {a['votes']} votes a load. How to read it: "
             "[docs/benchmarking.md](../../docs/benchmarking.md).", ""]
 
 
