@@ -102,14 +102,16 @@ enum class ServiceKind : uint8_t { lcp, flow };
 enum class Protocol : uint8_t { tcp, udp, any };
 enum class Fragments : uint8_t { drop, steer };
 
-enum class ProbeKind : uint8_t { none, lcp, tcp, http };
+enum class ProbeKind : uint8_t { none, lcp, tcp, http, udp, icmp };
 
 struct Probe {
   ProbeKind kind = ProbeKind::lcp;
   uint32_t interval_ms = 1000;
   uint32_t timeout_ms = 500;
-  uint16_t port = 0;       // tcp, http; 0: the node's port
+  uint16_t port = 0;       // tcp, http, udp; 0: the node's port
   std::string path = "/";  // http
+  std::string send;        // udp: bytes of the datagram
+  std::string expect;      // udp: what the answer has in it somewhere; empty: any answer will do
   bool operator==(const Probe&) const = default;
 };
 
@@ -180,6 +182,7 @@ struct Service {
   Protocol protocol = Protocol::tcp;  // any: port is 0
   Fragments fragments = Fragments::drop;
   std::string intent;                  // that quotas count new flows under; empty: any other
+  uint32_t operator_id = 0;            // as whose commands policy judges flows; 0: it does not
   uint16_t mss = 0;                    // largest TCP segment to ask for; 0: left as it is
   std::optional<Prefix> outer_source;  // of encapsulated packets; without: the port's own address
   std::vector<Node> nodes;

@@ -69,13 +69,14 @@ void check_flow(Context& context, const Config& config, const Service& s, const 
   if (s.mode == Mode::proxy)
     context.error_at(path + ".mode", "proxy is only for LCP; a flow service's is nat");
   if (s.probe.kind == ProbeKind::lcp)
-    context.error_at(path + ".probe.kind", "lcp is only for LCP; a flow service has tcp and http");
+    context.error_at(path + ".probe.kind",
+                     "lcp is only for LCP; a flow service has tcp, http, udp and icmp");
   if (s.protocol == Protocol::any) {
     if (s.port != 0)
       context.error_at(path + ".port", "protocol any takes every port; leave it out");
     if (s.mode == Mode::nat)
       context.error_at(path + ".protocol", "any has no ports, which mode nat needs");
-    if (s.probe.kind != ProbeKind::none && s.probe.port == 0)
+    if (s.probe.kind != ProbeKind::none && s.probe.kind != ProbeKind::icmp && s.probe.port == 0)
       context.error_at(path + ".probe.port", "protocol any has no port of its own to probe");
   }
   if (s.fragments == Fragments::steer && s.mode == Mode::nat)

@@ -19,13 +19,20 @@ void read_probe(Context& context, Map& parent, Probe& out) {
              {{"none", ProbeKind::none},
               {"lcp", ProbeKind::lcp},
               {"tcp", ProbeKind::tcp},
-              {"http", ProbeKind::http}});
+              {"http", ProbeKind::http},
+              {"udp", ProbeKind::udp},
+              {"icmp", ProbeKind::icmp}});
   map.duration("interval", out.interval_ms, kMs, 10, 3'600'000);
   map.duration("timeout", out.timeout_ms, kMs, 1, 60'000);
   map.integer("port", out.port, 0, 65535);
   map.text("path", out.path);
+  map.value("send", out.send, "bytes", "none", parse_bytes);
+  map.value("expect", out.expect, "bytes", "any", parse_bytes);
   map.finish();
   if (out.timeout_ms > out.interval_ms) map.error("timeout", "is longer than the probe's interval");
+  for (const char* key : {"send", "expect"})
+    if (map.has(key) && out.kind != ProbeKind::udp)
+      map.error(key, "is only for probes of kind udp");
   if (!out.path.starts_with('/')) map.error("path", quote(out.path) + " does not start with '/'");
 }
 
@@ -117,6 +124,7 @@ void read_flow(Map& map, Service& out) {
              {{"tcp", Protocol::tcp}, {"udp", Protocol::udp}, {"any", Protocol::any}});
   map.choice("fragments", out.fragments, {{"drop", Fragments::drop}, {"steer", Fragments::steer}});
   map.name("intent", out.intent);
+  map.integer("operator", out.operator_id, 0, UINT32_MAX);
   map.integer("mss", out.mss, 0, 65495);
   map.value("outer_source", out.outer_source, "prefix", "own address",
             [](const std::string& given) -> Parsed<std::optional<Prefix>> {
@@ -125,7 +133,7 @@ void read_flow(Map& map, Service& out) {
               return std::optional(*prefix);
             });
   if (out.kind == ServiceKind::lcp) {
-    for (const char* key : {"protocol", "fragments", "intent", "mss", "outer_source"})
+    for (const char* key : {"protocol", "fragments", "intent", "operator", "mss", "outer_source"})
       if (map.has(key)) map.error(key, "is only for services of kind flow");
     return;
   }

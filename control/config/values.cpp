@@ -143,6 +143,25 @@ Parsed<std::array<uint8_t, 6>> parse_mac(std::string_view text) {
   return mac;
 }
 
+Parsed<std::string> parse_bytes(std::string_view text) {
+  constexpr std::string_view kHex = "hex:";
+  constexpr size_t kBytesMax = 512;
+  std::string bytes(text);
+  if (text.starts_with(kHex)) {
+    text.remove_prefix(kHex.size());
+    if (text.size() % 2 != 0) return no("has half a byte; a byte is two hexadecimal digits");
+    bytes.clear();
+    for (size_t i = 0; i < text.size(); i += 2) {
+      const int high = hex_digit(text[i]), low = hex_digit(text[i + 1]);
+      if (high < 0 || low < 0)
+        return no(fmt::format("has a byte \"{}\" that is not hexadecimal", text.substr(i, 2)));
+      bytes.push_back(static_cast<char>(high << 4 | low));
+    }
+  }
+  if (bytes.size() > kBytesMax) return no(fmt::format("has more than {} bytes", kBytesMax));
+  return bytes;
+}
+
 Parsed<std::array<uint8_t, 16>> parse_key(std::string_view text) {
   if (text.size() != 32)
     return no(fmt::format("has {} characters; a key is 32 hexadecimal digits", text.size()));

@@ -31,6 +31,8 @@ Parsed<uint64_t> parse_size(std::string_view text);
 Parsed<int64_t> parse_rate_per_minute(std::string_view text);
 Parsed<Prefix> parse_prefix(std::string_view text);  // host bits are kept
 Parsed<std::array<uint8_t, 6>> parse_mac(std::string_view text);
+// Text as it is, or any bytes as "hex:00ff10"; at most 512.
+Parsed<std::string> parse_bytes(std::string_view text);
 Parsed<std::array<uint8_t, 16>> parse_key(std::string_view text);  // 32 hexadecimal digits
 // "0,2-5": ascending numbers, none twice, at most 1024.
 Parsed<std::vector<uint32_t>> parse_cpus(std::string_view text);

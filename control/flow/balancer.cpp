@@ -68,11 +68,17 @@ Outer outer_of(const config::Service& s, const config::Flows& flows) {
   return outer;
 }
 
+// 0, which no intent has: any other.
+uint8_t code_of(const config::Config& config, const std::string& intent) {
+  const auto it = std::ranges::find(config.intents, intent, &config::Intent::name);
+  return it == config.intents.end() ? uint8_t{0} : it->code;
+}
+
 bool same(const Table& a, const Table& b) {
   const auto same_service = [](const Service& x, const Service& y) {
     return x.first == y.first && x.count == y.count && x.mode == y.mode &&
            x.configured == y.configured && x.mss == y.mss && x.outer == y.outer &&
-           x.intent == y.intent;
+           x.intent == y.intent && x.intent_code == y.intent_code && x.operator_id == y.operator_id;
   };
   return a.places == b.places && a.keeps == b.keeps && a.organisations == b.organisations &&
          a.nat_first == b.nat_first && a.nat_last == b.nat_last &&
@@ -165,6 +171,8 @@ std::shared_ptr<const Table> Balancer::build(const BalancerInput& in) {
     service.mode = s.mode;
     service.mss = s.mss;
     service.intent = in.slots.intent(s.intent);
+    service.intent_code = code_of(in.config, s.intent);
+    service.operator_id = s.operator_id;
     service.outer = outer_of(s, in.config.flows);
     if (s.mode == forward::Mode::nat) {
       t.nat_first = in.config.flows.nat_port_first;

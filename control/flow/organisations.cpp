@@ -42,7 +42,7 @@ Result<void> make(const Counts& n, Organisations& out) {
   return {};
 }
 
-bool add(Organisations& out, const config::Prefix& p, OrgIndex org) {
+bool add(Organisations& out, const config::Prefix& p, uint64_t org) {
   if (p.ip_version == 4) {
     const uint32_t ip = __builtin_bswap32(net::to_ipv4(p.address));
     const uint32_t mask = p.length == 0 ? 0 : ~uint32_t{0} << (32 - p.length);
@@ -67,7 +67,7 @@ Result<std::shared_ptr<const Organisations>> build_organisations(const config::C
   if (auto made = make(n, *out); !made) return tl::unexpected(made.error());
   for (const config::Organisation& o : config.organisations)
     for (const config::Prefix& p : o.prefixes)
-      if (!add(*out, p, slots.organisation(o.id)))
+      if (!add(*out, p, Organisations::packed({slots.organisation(o.id), o.id})))
         return fail(ErrorCode::unavailable, "prefix {} of {}: {}", config::format_prefix(p), o.name,
                     rte_strerror(rte_errno));
   return out;

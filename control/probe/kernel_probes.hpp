@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// TCP connect and HTTP GET probes over the kernel's sockets, non-blocking: start() begins one,
-// on_ready() moves on what its epoll says is ready, expire() ends what took too long. One socket a
-// node. Thread: control, which watches epoll_fd() for reading; nothing here blocks or sleeps.
+// Probes over the kernel's sockets, non-blocking: TCP connect, HTTP GET, a UDP datagram and what is
+// expected back, ICMP echo. start() begins one, on_ready() moves on what its epoll says is ready,
+// expire() ends what took too long. One socket a node. Thread: control, which watches epoll_fd()
+// for reading; nothing here blocks or sleeps.
 #pragma once
 
 #include <functional>
@@ -18,16 +19,17 @@
 namespace lf::probe {
 
 struct KernelTarget {
-  config::ProbeKind kind = config::ProbeKind::tcp;  // tcp or http
+  config::ProbeKind kind = config::ProbeKind::tcp;  // not lcp
   IpAddress address;
   uint8_t ip_version = 4;
   uint16_t port = 0;
-  std::string path = "/";  // http
+  std::string path = "/";    // http
+  std::string send, expect;  // udp
 };
 
 class KernelProbes {
  public:
-  // ok: connected, or answered with status 2xx or 3xx.
+  // ok: connected; answered with status 2xx or 3xx; answered with what was expected.
   using Done = std::function<void(NodeSlot slot, bool ok, MonoNs took_ns)>;
 
   static Result<std::unique_ptr<KernelProbes>> create(Done done);
@@ -49,9 +51,11 @@ class KernelProbes {
   struct Running;
   explicit KernelProbes(int epoll_fd, Done done);
   void move_on(NodeSlot slot, MonoNs now);
+  void read_datagrams(NodeSlot slot, MonoNs now);
   void finish(NodeSlot slot, bool ok, MonoNs now);
 
   int epoll_fd_;
+  uint64_t started_ = 0;  // makes the payload of each echo request its own
   Done done_;
   std::vector<std::unique_ptr<Running>> running_;  // by slot
 };

@@ -16,11 +16,6 @@ double ms_of(MonoNs ns) {
   return static_cast<double>(ns) * 1e-6;
 }
 
-bool same(const config::Probe& a, const config::Probe& b) {
-  return a.kind == b.kind && a.interval_ms == b.interval_ms && a.timeout_ms == b.timeout_ms &&
-         a.port == b.port && a.path == b.path;
-}
-
 bool same(const KernelTarget& a, const KernelTarget& b) {
   return a.address == b.address && a.ip_version == b.ip_version && a.port == b.port;
 }
@@ -52,9 +47,13 @@ void Prober::configure(const config::Config& config, const forward::Slots& slots
       t.active = true;
       t.epoch = place->epoch;
       t.settings = s.probe;
-      t.where = {s.probe.kind, n.address, n.ip_version,
+      t.where = {s.probe.kind,
+                 n.address,
+                 n.ip_version,
                  s.probe.port != 0 && s.probe.kind != ProbeKind::lcp ? s.probe.port : n.port,
-                 s.probe.path};
+                 s.probe.path,
+                 s.probe.send,
+                 s.probe.expect};
       const double phase = static_cast<double>(random_.next() >> 11) * 0x1p-53;
       t.next = now + static_cast<MonoNs>(phase * static_cast<double>(s.probe.interval_ms) * kMs);
     }
@@ -63,7 +62,7 @@ void Prober::configure(const config::Config& config, const forward::Slots& slots
     const Target& old = targets_[slot];
     Target& t = next[slot];
     const bool stays = t.active && old.active && t.epoch == old.epoch &&
-                       same(t.settings, old.settings) && same(t.where, old.where);
+                       t.settings == old.settings && same(t.where, old.where);
     if (stays) {
       t.next = old.next;
       continue;

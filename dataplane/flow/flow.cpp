@@ -14,7 +14,14 @@
 namespace lf::flow {
 namespace {
 
-constexpr Stamp kNatEvery = 16;  // stamps between two words to the NAT table that a flow lives
+// Stamps between two words to the NAT table that a flow lives: seldom, since its line is shared and
+// mostly far away; before the shortest time is over that a silent mapping is kept.
+Stamp nat_every(const Ages& ages) noexcept {
+  return std::min({ages.opening / 8, ages.udp_idle / 8, ages.tcp_idle / 8, ages.reset / 2});
+}
+
+// What every packet of a known flow passes is one function.
+#define LF_INLINE [[gnu::always_inline]] inline
 
 uint16_t load16(const uint8_t* p) noexcept {
   uint16_t v;
@@ -27,7 +34,7 @@ bool has_ports(uint8_t protocol) noexcept {
 }
 
 // The flow of a packet; of an ICMP error, that of the packet it quotes, which went the other way.
-void read_key(const rte_mbuf* m, const Meta& meta, Look& look) noexcept {
+LF_INLINE void read_key(const rte_mbuf* m, const Meta& meta, Look& look) noexcept {
   const auto* frame = rte_pktmbuf_mtod(m, const uint8_t*);
   const uint8_t* l3 = frame + meta.l3_offset;
   const uint8_t* l4 = frame + meta.l4_offset;
@@ -86,10 +93,10 @@ rewrite::Client client_of(const rte_mbuf* m, const Meta& meta, const Key& key) n
 }
 
 // Tells the NAT table now and then that the flow lives, and at once that it ends.
-bool keep_mapping(Nat& nat, Entry& e, const Look& look, const rte_mbuf* m, const Meta& meta,
-                  Stamp now) noexcept {
+bool keep_mapping(const Ages& ages, Nat& nat, Entry& e, const Look& look, const rte_mbuf* m,
+                  const Meta& meta, Stamp now) noexcept {
   const uint32_t flags = nat_flags(look);
-  if (now - e.nat_touched < kNatEvery && flags == 0) [[likely]]
+  if (now - e.nat_touched < nat_every(ages) && flags == 0 && !starts(look)) [[likely]]
     return true;
   e.nat_touched = now;
   return nat.touch(e.nat, e.nat_port, client_of(m, meta, look.key), flags, now);
@@ -104,15 +111,15 @@ bool goes_on(const Table& t, const Service& service, const Look& look, const Ent
 }
 
 // The remembered flow of a packet, made ready to be sent; nullptr: it is to be opened.
-Entry* remembered(const Table& t, Nat& nat, State& s, uint8_t i, const rte_mbuf* m,
-                  const Meta& meta, Stamp now) noexcept {
+LF_INLINE Entry* remembered(const Table& t, Nat& nat, State& s, uint8_t i, const rte_mbuf* m,
+                            const Meta& meta, Stamp now) noexcept {
   Look& look = s.look[i];
   uint32_t way = 0;
   Entry* e = s.cache.find(look.place, look.ways, look.key, way);
   if (e == nullptr) return nullptr;
   const Service& service = t.services[meta.service];
   if (s.cache.is_expired(look.place, way, *e, t.ages, now) || !goes_on(t, service, look, *e) ||
-      (e->nat != kNoNat && !meta.flow_quoted && !keep_mapping(nat, *e, look, m, meta, now)))
+      (e->nat != kNoNat && !meta.flow_quoted && !keep_mapping(t.ages, nat, *e, look, m, meta, now)))
       [[unlikely]] {
     s.cache.erase(look.place, way, s.nodes);
     return nullptr;
@@ -209,6 +216,19 @@ Verdict open_one(const Table& t, const forward::Table& nodes, Nat& nat, State& s
   return Verdict::none;
 }
 
+// What an audit record says of a flow: the client's address for the command's id; protocol, IP
+// version, both ports and the second half of the service's address for the trace.
+void describe(const Key& k, lcp::Header& h) noexcept {
+  static_assert(sizeof(h.command_id) == sizeof(k.client) && sizeof(h.trace_id) == 16);
+  std::memcpy(h.command_id, &k.client, sizeof(k.client));
+  std::memset(h.trace_id, 0, sizeof(h.trace_id));
+  h.trace_id[0] = k.protocol;
+  h.trace_id[1] = k.ip_version;
+  std::memcpy(h.trace_id + 2, &k.client_port, 2);
+  std::memcpy(h.trace_id + 4, &k.port, 2);
+  std::memcpy(h.trace_id + 8, &k.local.lo, 8);
+}
+
 }  // namespace
 
 void find(const Table& table, Nat& nat, State& s, Burst& burst, Selection& live, Tsc now) noexcept {
@@ -243,19 +263,33 @@ void find(const Table& table, Nat& nat, State& s, Burst& burst, Selection& live,
 }
 
 void gather_new(const Table& table, State& s, Burst& burst, const Selection& fresh,
-                Selection& counted) noexcept {
-  if (!table.organisations) return;
+                Selection& judged, Selection& counted) noexcept {
+  Selection flows{};
   for (const uint8_t i : fresh) {
     Meta& meta = burst.meta[i];
     const Look& look = s.look[i];
-    if (meta.flow_quoted || (look.key.protocol == IPPROTO_TCP && !starts(look))) continue;
-    meta.org = table.organisations->find(look.key.client, look.key.ip_version);
-    if (meta.org == kNoOrg) continue;
+    const Service& service = table.services[meta.service];
+    if (meta.flow_quoted || (!table.organisations && service.operator_id == 0)) continue;
     const auto same_flow = [&](uint8_t k) { return s.look[k].key == look.key; };
-    if (std::any_of(counted.begin(), counted.end(), same_flow)) continue;
-    meta.intent_index = table.services[meta.service].intent;
+    if (std::any_of(flows.begin(), flows.end(), same_flow)) continue;
+    flows.add(i);
+    if (table.organisations) {
+      const auto [org, id] = table.organisations->find(look.key.client, look.key.ip_version);
+      meta.org = org;
+      meta.org_id = id;
+    }
+    meta.intent_index = service.intent;
+    meta.intent = service.intent_code;
+    meta.operator_id = service.operator_id;
+    meta.severity = lcp::kSeverityMin;
     meta.deadline_us = UINT64_MAX;
-    counted.add(i);
+    if (service.operator_id != 0) {
+      describe(look.key, s.said[i]);
+      meta.lcp = &s.said[i];
+      judged.add(i);
+    }
+    const bool begins = look.key.protocol != IPPROTO_TCP || starts(look);
+    if (begins && meta.org != kNoOrg) counted.add(i);
   }
 }
 

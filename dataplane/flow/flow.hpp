@@ -11,6 +11,7 @@
 #include "dataplane/flow/cache.hpp"
 #include "dataplane/flow/nat.hpp"
 #include "dataplane/flow/table.hpp"
+#include "dataplane/lcp/header.hpp"
 
 namespace lf::flow {
 
@@ -36,7 +37,8 @@ struct State {
   Selection fresh;                // of the last find(): flows that are not remembered
   Selection returns;              // and packets from nodes
   Look look[kBurstMax];
-  Mapping mapping[kBurstMax];  // of returns
+  lcp::Header said[kBurstMax];  // stands in for a command, for audit
+  Mapping mapping[kBurstMax];   // of returns
 };
 
 // Packets of remembered flows stay in `live`, with meta.node set; the others go to state.fresh,
@@ -44,11 +46,12 @@ struct State {
 void find(const Table& table, Nat& nat, State& state, Burst& burst, Selection& live,
           Tsc now) noexcept;
 
-// Of the packets in `fresh`, those that begin a flow which an organisation's quota counts: one for
-// each flow, with what the quota stage reads filled in. A connection that is only new to us (no
-// SYN) was counted where it began.
+// One packet of each flow in `fresh`, with what policy, quota and audit read of a command filled
+// in: who its client belongs to, and the intent and operator of its service. In `judged` where the
+// service has an operator. In `counted` where an organisation's quota counts it: a connection that
+// is only new to us (no SYN) was counted where it began.
 void gather_new(const Table& table, State& state, Burst& burst, const Selection& fresh,
-                Selection& counted) noexcept;
+                Selection& judged, Selection& counted) noexcept;
 
 // Decides all packets of the flow of the one at `refused`.
 void refuse(const State& state, Burst& burst, const Selection& fresh, uint8_t refused,

@@ -100,53 +100,63 @@ Nat::Opened Nat::claim(Record& r, uint32_t version, uint32_t index, const Mappin
   return {index, wanted.side.own_port, true};
 }
 
-Nat::Opened Nat::find(const Table& table, const Mapping& wanted, uint64_t hash,
-                      Stamp now) noexcept {
+// One pass over the ports of a flow: its mapping, or the first free place for one.
+Nat::Search Nat::search(const Table& table, const Mapping& wanted, uint64_t hash,
+                        Stamp now) const noexcept {
+  Search found;
   Ports ports(table, hash);
-  if (!ports.any()) return {};
+  if (!ports.any()) return found;
   NodeSide side = wanted.side;
-  uint64_t place[kNatTries];
-  for (uint64_t& p : place) {
+  struct Try {
+    uint64_t place;
+    uint16_t own_port;
+  } tries[kNatTries];
+  for (Try& t : tries) {
     side.own_port = ports.next();
-    p = place_of(side);
-    __builtin_prefetch(&records_[p]);
+    t = {place_of(side), side.own_port};
+    __builtin_prefetch(&records_[t.place]);
   }
-  for (const uint64_t p : place) {
-    const Record& r = records_[p];
+  for (const Try& t : tries) {
+    const Record& r = records_[t.place];
     Mapping seen;
     uint32_t version;
     const bool used = load(r, version, seen);
+    if (!used && version != 0) continue;  // another worker writes it
+    const bool free = !used || is_free(table, r, seen.side.protocol, now);
+    if (!free && same_but_port(seen.side, wanted.side) && same_client(seen.client, wanted.client)) {
+      found.known = {static_cast<uint32_t>(t.place), seen.side.own_port, false};
+      return found;
+    }
+    if (free && found.free == kNone) {
+      found.free = static_cast<uint32_t>(t.place);
+      found.free_version = version;
+      found.free_port = t.own_port;
+    }
     if (version == 0) break;  // a flow takes the first free place: it would have taken this one
-    if (!used || !same_but_port(seen.side, wanted.side) ||
-        !same_client(seen.client, wanted.client) || is_free(table, r, seen.side.protocol, now))
-      continue;
-    return {static_cast<uint32_t>(p), seen.side.own_port, false};
   }
-  return {};
+  return found;
+}
+
+Nat::Opened Nat::find(const Table& table, const Mapping& wanted, uint64_t hash,
+                      Stamp now) const noexcept {
+  return search(table, wanted, hash, now).known;
 }
 
 Nat::Opened Nat::open(const Table& table, const Mapping& wanted, uint64_t hash, bool starts,
                       Stamp now) noexcept {
-  const Opened known = find(table, wanted, hash, now);
-  if (known.index != kNone) {
-    Record& r = records_[known.index];
-    if (starts) r.flags.store(0, std::memory_order_relaxed);
-    r.seen.store(now, std::memory_order_relaxed);
-    return known;
-  }
-  Ports ports(table, hash);
-  Mapping fresh = wanted;
-  for (uint32_t k = 0; k < kNatTries && ports.any(); ++k) {
-    fresh.side.own_port = ports.next();
-    const uint64_t p = place_of(fresh.side);
-    Record& r = records_[p];
-    Mapping seen;
-    uint32_t version;
-    const bool used = load(r, version, seen);
-    if (used && !is_free(table, r, seen.side.protocol, now)) continue;
-    if (!used && version != 0) continue;  // another worker writes it
-    const Opened made = claim(r, version, static_cast<uint32_t>(p), fresh, now);
-    if (made.index != kNone) return made;
+  for (uint32_t attempt = 0; attempt < kNatTries; ++attempt) {
+    const Search found = search(table, wanted, hash, now);
+    if (found.known.index != kNone) {
+      Record& r = records_[found.known.index];
+      if (starts) r.flags.store(0, std::memory_order_relaxed);
+      r.seen.store(now, std::memory_order_relaxed);
+      return found.known;
+    }
+    if (found.free == kNone) return {};
+    Mapping fresh = wanted;
+    fresh.side.own_port = found.free_port;
+    const Opened made = claim(records_[found.free], found.free_version, found.free, fresh, now);
+    if (made.index != kNone) return made;  // else another worker was quicker: look again
   }
   return {};
 }

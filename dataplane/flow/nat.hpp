@@ -19,7 +19,8 @@
 
 namespace lf::flow {
 
-inline constexpr uint32_t kNatTries = 32;  // ports for a flow; half full, all of them are taken once in 2^32
+inline constexpr uint32_t kNatTries =
+    32;  // ports for a flow; half full, all of them are taken once in 2^32
 
 // A flow as its node sees it.
 struct NodeSide {
@@ -66,7 +67,7 @@ class Nat {
   Opened open(const Table& table, const Mapping& wanted, uint64_t hash, bool starts,
               Stamp now) noexcept;
   // The mapping of a flow, without making one.
-  Opened find(const Table& table, const Mapping& wanted, uint64_t hash, Stamp now) noexcept;
+  Opened find(const Table& table, const Mapping& wanted, uint64_t hash, Stamp now) const noexcept;
 
   void prefetch(const NodeSide& side) const noexcept {
     const Record& r = records_[place_of(side)];
@@ -93,6 +94,13 @@ class Nat {
   };
   static_assert(sizeof(Record) == 2 * kCacheLine);
 
+  struct Search {
+    Opened known;
+    uint32_t free = kNone;  // the first place that could be had, where the flow is not known
+    uint32_t free_version = 0;
+    uint16_t free_port = 0;
+  };
+  Search search(const Table& table, const Mapping& wanted, uint64_t hash, Stamp now) const noexcept;
   uint64_t place_of(const NodeSide& side) const noexcept;
   bool load(const Record& record, uint32_t& version, Mapping& out) const noexcept;
   bool is_free(const Table& table, const Record& record, uint8_t protocol,

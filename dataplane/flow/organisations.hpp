@@ -25,20 +25,25 @@ struct Organisations {
   Organisations(const Organisations&) = delete;
   Organisations& operator=(const Organisations&) = delete;
 
-  // kNoOrg: nobody's.
-  OrgIndex find(const IpAddress& a, uint8_t ip_version) const noexcept {
+  struct Found {
+    OrgIndex org = kNoOrg;  // kNoOrg: nobody's
+    uint32_t id = 0;
+  };
+  static constexpr uint64_t packed(Found f) noexcept { return uint64_t{f.id} << 32 | f.org; }
+
+  Found find(const IpAddress& a, uint8_t ip_version) const noexcept {
     uint64_t org = kNoOrg;
     if (ip_version == 4) {
-      if (ipv4 == nullptr) return kNoOrg;
+      if (ipv4 == nullptr) return {};
       if (const auto* n = rte_rib_lookup(ipv4, __builtin_bswap32(net::to_ipv4(a))))
         rte_rib_get_nh(n, &org);
     } else {
-      if (ipv6 == nullptr) return kNoOrg;
+      if (ipv6 == nullptr) return {};
       uint8_t bytes[16];
       net::to_ipv6(a, bytes);
       if (const auto* n = rte_rib6_lookup(ipv6, bytes)) rte_rib6_get_nh(n, &org);
     }
-    return static_cast<OrgIndex>(org);
+    return {static_cast<OrgIndex>(org), static_cast<uint32_t>(org >> 32)};
   }
 };
 

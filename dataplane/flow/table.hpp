@@ -38,6 +38,8 @@ struct Service {
   uint16_t mss = 0;                   // 0: left as it is
   Outer outer;                        // modes ipip and gue
   IntentIndex intent = kOtherIntent;  // that quotas count new flows under
+  uint8_t intent_code = 0;            // the same for policy
+  uint32_t operator_id = 0;           // as whose commands policy judges new flows; 0: it does not
 };
 
 struct Table {

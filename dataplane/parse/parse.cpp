@@ -6,6 +6,7 @@
 #include <rte_ether.h>
 #include <rte_ip.h>
 #include <rte_prefetch.h>
+#include <rte_tcp.h>
 #include <rte_udp.h>
 
 #include <cstddef>
@@ -164,9 +165,38 @@ Verdict parse_flow(const Frame& f, const flow::Transport& packet, Meta& meta) no
   return v;
 }
 
+// The flow service of a whole segment or datagram to exactly its port: what most packets of flows
+// are. All else is for classify().
+LF_INLINE const FlowAddress* flow_at_port(const Frame& f, const rte_ipv4_hdr& ip) noexcept {
+  const uint32_t total = be16(ip.total_length);
+  const bool tcp = ip.next_proto_id == IPPROTO_TCP;
+  const uint32_t least = sizeof(ip) + (tcp ? sizeof(rte_tcp_hdr) : kUdpSize);
+  if (ip.version_ihl != RTE_IPV4_VHL_DEF || (!tcp && ip.next_proto_id != IPPROTO_UDP) ||
+      ip.fragment_offset & kFragment || total > f.length - f.l3 || total < least || !f.to_port_mac)
+    return nullptr;
+  const uint16_t port = load16(f.data + f.l3 + sizeof(ip) + offsetof(rte_udp_hdr, dst_port));
+  return find_flow(f.table, net::from_ipv4(ip.dst_addr), port, ip.next_proto_id, 4);
+}
+
+LF_INLINE Verdict parse_ipv4_flow(const Frame& f, const rte_ipv4_hdr& ip, const FlowAddress& flow,
+                                  Meta& meta) noexcept {
+  if (bad_ipv4_checksum(f, ip)) return Verdict::ip_checksum;
+  if (!net::is_ipv4_source(ip.src_addr) || find_own(f.table, net::from_ipv4(ip.src_addr)))
+    return Verdict::ip_source;
+  meta.kind = Kind::flow;
+  meta.service = flow.service;
+  meta.flow_protocol = ip.next_proto_id;
+  meta.l4_offset = static_cast<uint8_t>(f.l3 + sizeof(ip));
+  const uint32_t end = f.l3 + be16(ip.total_length);
+  if (end != f.length) f.mbuf->data_len = static_cast<uint16_t>(f.mbuf->pkt_len = end);
+  return Verdict::none;
+}
+
 // All IPv4 but whole datagrams to endpoints.
 LF_APART Verdict parse_ipv4_other(const Frame& f, Meta& meta) noexcept {
   const auto& ip = *reinterpret_cast<const rte_ipv4_hdr*>(f.data + f.l3);
+  if (f.table.has_flows)
+    if (const FlowAddress* flow = flow_at_port(f, ip)) return parse_ipv4_flow(f, ip, *flow, meta);
   const uint32_t room = f.length - f.l3;
   if (ip.version_ihl >> 4 != 4) return Verdict::ip_version;
   const uint32_t header = (ip.version_ihl & 0x0f) * 4u;

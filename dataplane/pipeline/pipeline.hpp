@@ -104,7 +104,7 @@ class Pipeline {
                Outbox& out) noexcept;
   void replies(const Snapshot& snapshot, Burst& burst, Tsc now, Outbox& out) noexcept;
   void from_nodes(const Snapshot& snapshot, Burst& burst, Tsc now, Outbox& out) noexcept;
-  void admit_flows(const Snapshot& snapshot, Burst& burst, Tsc now) noexcept;
+  Selection admit_flows(const Snapshot& snapshot, Burst& burst, Tsc now) noexcept;
   void flows(const Snapshot& snapshot, Burst& burst, Tsc now, Outbox& out) noexcept;
   void exceptions(const Snapshot& snapshot, Burst& burst, Tsc now, Outbox& out) noexcept;
   void give_back(Burst& burst, const Selection& owned) noexcept;

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Plain TCP and UDP through flow services: unmodified programs at both ends, in every mode."""
 
+import collections
 import json
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -148,6 +150,74 @@ def test_curl_and_nginx_over_ipv4():
 
 def test_curl_and_nginx_over_ipv6():
     nginx_through("lfo2", 6)
+
+
+def need(program):
+    if shutil.which(program) is None:
+        raise Skip(f"{program} is not installed")
+
+
+def start_dns(lab, node, *addresses):
+    """A DNS server that says which node it is."""
+    listen = [f"--listen-address={a}" for a in addresses]
+    lab.spawn(node, f"dns-{node}", "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null",
+              "--no-resolv", "--no-hosts", "--user=root", "--pid-file=", "--bind-interfaces",
+              f"--txt-record=who.test,{node}", *listen)
+    wait_listening(lab, node, 53)
+
+
+def dig(lab, version, *options):
+    out = lab.inside("client", "dig", f"@{vip(version)}", "who.test", "TXT", "+short", "+tries=1",
+                     "+time=10", *options)
+    return out.strip().strip('"')
+
+
+def dns_through(name, mode):
+    need("dig")
+    need("dnsmasq")
+    with Lab(name) as lab:
+        start(lab, flow_config(*((f"{protocol}{version}", version, protocol, 53, mode)
+                                 for protocol in ("udp", "tcp") for version in (4, 6))))
+        for n in range(1, 4):
+            if mode == "nat":
+                start_dns(lab, f"n{n}", node_address(n, 4), node_address(n, 6))
+            else:
+                give_vip(lab, f"n{n}")
+                start_dns(lab, f"n{n}", VIP4, VIP6)
+        for version in (4, 6):
+            nodes = collections.Counter(dig(lab, version) for _ in range(40))
+            equal(sum(nodes.values()), 40, "answers")
+            equal(set(nodes), {"n1", "n2", "n3"}, f"nodes that answered: {nodes}")
+            check(dig(lab, version, "+tcp").startswith("n"), "an answer over TCP")
+        expect_nothing_lost(lab)
+
+
+def test_dig_and_a_dns_server_by_nat():
+    dns_through("lfo10", "nat")
+
+
+def test_dig_and_a_dns_server_that_answers_directly():
+    dns_through("lfo11", "dsr-l2")
+
+
+def test_iperf3():
+    """One node: iperf3 wants all its connections at one place."""
+    need("iperf3")
+    with Lab("lfo12", nodes=1) as lab:
+        start(lab, flow_config(*((f"{protocol}{version}", version, protocol, 5201, "nat")
+                                 for protocol in ("tcp", "udp") for version in (4, 6)), nodes=1))
+        lab.spawn("n1", "iperf3", "iperf3", "--server", "--port", 5201)
+        wait_listening(lab, "n1", 5201)
+        for version in (4, 6):
+            for options in (["--parallel", 4], ["--reverse"], ["--udp", "--bitrate", "20M"]):
+                out = json.loads(lab.inside("client", "iperf3", "--client", vip(version), "--json",
+                                            "--time", 2, *options))
+                check("error" not in out, f"{options}: {out.get('error')}")
+                end = out["end"].get("sum_received") or out["end"]["sum"]
+                check(end["bytes"] > 2_000_000, f"{options}: {end}")
+                if "--udp" in options:
+                    equal(end["lost_packets"], 0, "datagrams lost")
+        conserved(lab)
 
 
 def test_nat_ten_thousand_connections_and_udp():

@@ -633,6 +633,67 @@ TEST(FlowQuota, AFlowCountsOnceHoweverManyOfItsPacketsComeAtOnce) {
   EXPECT_EQ(std::ranges::count(refused.verdicts, V::quota_rejected), 5);
 }
 
+// Flows of "web" are judged as commands of operator 8, an observer; all others as those of 7.
+void with_policy(config::Config& c) {
+  with_quota(c);
+  c.organisations[0].intents.clear();
+  for (config::Service& s : c.services) {
+    if (s.kind != config::ServiceKind::flow) continue;
+    s.operator_id = s.name == "web" ? 8 : 7;
+  }
+}
+
+TEST(FlowPolicy, AFlowMayWhatTheOperatorOfItsServiceMay) {
+  Rig rig(with_policy);
+  for (const uint8_t flags : {kSyn, kAck})
+    expect(rig, tcp_packet(false, flags), V::policy_denied, {});
+  opened(rig, tcp_packet(true, kSyn));
+  const uint16_t port = opened(rig, udp_packet(false));
+  EXPECT_EQ(opened(rig, udp_packet(false)), port);
+  Packet nobodys = udp_packet(false);
+  nobodys.src = "10.0.1.1";
+  expect(rig, nobodys, V::policy_denied, {});
+}
+
+TEST(FlowPolicy, WithoutAnOperatorNobodyIsAsked) {
+  Rig rig(with_quota);
+  Packet nobodys = udp_packet(false);
+  nobodys.src = "10.0.1.1";
+  expect_verdict(rig.run(nobodys), V::flow_forwarded);
+}
+
+TEST(FlowPolicy, ARefusedFlowsOtherPacketsGoWithIt) {
+  Rig rig(with_policy);
+  std::vector<Packet> burst(5, tcp_packet(false, kSyn));
+  burst.push_back(udp_packet(false));
+  const Result r = rig.run_burst(burst);
+  EXPECT_EQ(r.sent.size(), 1u);
+  EXPECT_EQ(std::ranges::count(r.verdicts, V::policy_denied), 5);
+}
+
+TEST(FlowPolicy, EachNewFlowIsOneRecord) {
+  Rig rig(with_policy, {.audit_records = 16});
+  rig.run_burst({udp_packet(false), udp_packet(false), tcp_packet(false, kSyn)});
+  rig.run(udp_packet(false));
+  ASSERT_EQ(rig.audit().published(), 2u);
+  const audit::Record& let = rig.audit().at(0);
+  EXPECT_EQ(let.outcome, static_cast<uint8_t>(PolicyOutcome::allow));
+  EXPECT_EQ(let.verdict, static_cast<uint8_t>(V::flow_forwarded));
+  EXPECT_EQ(let.org_id, 1u);
+  EXPECT_EQ(let.operator_id, 7u);
+  EXPECT_NE(let.node, kNoNode);
+  EXPECT_TRUE(let.flags & audit::Record::kEvaluated);
+  const IpAddress client = ip(kClient4);
+  EXPECT_EQ(std::memcmp(let.command_id, &client, 16), 0);
+  EXPECT_EQ(let.trace_id[0], 17);
+  EXPECT_EQ(let.trace_id[2] << 8 | let.trace_id[3], kClientPort);
+  EXPECT_EQ(let.trace_id[4] << 8 | let.trace_id[5], kWeb);
+  const audit::Record& denied = rig.audit().at(1);
+  EXPECT_EQ(denied.outcome, static_cast<uint8_t>(PolicyOutcome::deny));
+  EXPECT_EQ(denied.verdict, static_cast<uint8_t>(V::policy_denied));
+  EXPECT_EQ(denied.operator_id, 8u);
+}
+
 TEST(FlowBursts, ManyPacketsOfOneNewFlowOpenItOnce) {
   Rig rig(flows(Mode::nat));
   const Result r = rig.run_burst(std::vector<Packet>(20, udp_packet(false)));

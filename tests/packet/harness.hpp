@@ -79,6 +79,7 @@ class Rig {
   replay::Orders& orders() { return *orders_; }
   NodeStats& node_stats(NodeSlot slot) { return nodes_[slot]; }
   uint32_t kept() const;
+  audit::Ring& audit() { return *audit_; }  // with Options::audit_records
   const forward::Slots& slots() const { return slots_; }
   parse::Table& parse_table() { return *parse_; }
 

@@ -149,11 +149,13 @@ TEST(Full, Services) {
   EXPECT_EQ("eu", s.region);
   EXPECT_EQ(std::vector<std::string>{"us"}, s.failover);
   EXPECT_EQ(0.3, s.degraded_below);
-  EXPECT_EQ(ProbeKind::tcp, s.probe.kind);
+  EXPECT_EQ(ProbeKind::udp, s.probe.kind);
   EXPECT_EQ(3000u, s.probe.interval_ms);
   EXPECT_EQ(200u, s.probe.timeout_ms);
   EXPECT_EQ(81, s.probe.port);
   EXPECT_EQ("/live", s.probe.path);
+  EXPECT_EQ(std::string("\0\xff", 2), s.probe.send);
+  EXPECT_EQ("up", s.probe.expect);
   ASSERT_EQ(2u, s.nodes.size());
   const Node& n = s.nodes[0];
   EXPECT_EQ("orbit-1", n.name);
@@ -210,6 +212,7 @@ TEST(Full, FlowServices) {
   EXPECT_EQ(Fragments::steer, s.fragments);
   EXPECT_EQ("deorbit", s.intent);
   EXPECT_EQ(1300, s.mss);
+  EXPECT_EQ(9u, s.operator_id);
   ASSERT_TRUE(s.outer_source);
   EXPECT_EQ("172.16.0.0/16", format_prefix(*s.outer_source));
   EXPECT_EQ(53, s.nodes.at(0).port);

@@ -10,6 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "control/base/address.hpp"
 
 namespace lf::probe {
@@ -76,8 +78,9 @@ class KernelProbesTest : public ::testing::Test {
     probes_ = std::move(*p);
   }
   bool start(const Server& server, config::ProbeKind kind, MonoNs now = 0) {
-    return probes_->start(5, {kind, parse_address("127.0.0.1")->address, 4, server.port(), "/up"},
-                          now, 500 * kMs);
+    return probes_->start(
+        5, {kind, parse_address("127.0.0.1")->address, 4, server.port(), "/up", "", ""}, now,
+        500 * kMs);
   }
   // Until the kernel has something for the probe, then one turn.
   void turn(MonoNs now) {
@@ -142,6 +145,83 @@ TEST_F(KernelProbesTest, HttpErrorsAreFailures) {
     turn(2 * kMs);
     ASSERT_EQ(results_.size(), 1u) << answer;
     EXPECT_FALSE(results_[0].ok) << answer;
+  }
+}
+
+// A datagram comes, and what `answer` says goes back.
+class UdpServer {
+ public:
+  UdpServer() {
+    fd_ = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    sockaddr_in a{};
+    a.sin_family = AF_INET;
+    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    EXPECT_EQ(bind(fd_, reinterpret_cast<sockaddr*>(&a), sizeof a), 0);
+    socklen_t length = sizeof a;
+    getsockname(fd_, reinterpret_cast<sockaddr*>(&a), &length);
+    port_ = ntohs(a.sin_port);
+  }
+  ~UdpServer() { close(fd_); }
+  uint16_t port() const { return port_; }
+  std::string exchange(std::string_view answer) {
+    char buffer[512];
+    sockaddr_in from{};
+    socklen_t length = sizeof from;
+    const ssize_t n =
+        recvfrom(fd_, buffer, sizeof buffer, 0, reinterpret_cast<sockaddr*>(&from), &length);
+    EXPECT_GE(n, 0);
+    EXPECT_EQ(
+        sendto(fd_, answer.data(), answer.size(), 0, reinterpret_cast<sockaddr*>(&from), length),
+        static_cast<ssize_t>(answer.size()));
+    return {buffer, static_cast<size_t>(std::max<ssize_t>(n, 0))};
+  }
+
+ private:
+  int fd_ = -1;
+  uint16_t port_ = 0;
+};
+
+TEST_F(KernelProbesTest, UdpWantsTheExpectedBytes) {
+  const std::string asked("\0\1ping", 6);
+  for (const auto& [answer, ok] : {std::pair{"it is up, yes", true}, {"down", false}}) {
+    UdpServer server;
+    results_.clear();
+    ASSERT_TRUE(probes_->start(5,
+                               {config::ProbeKind::udp, parse_address("127.0.0.1")->address, 4,
+                                server.port(), "/", asked, "up"},
+                               0, 500 * kMs));
+    turn(0);
+    EXPECT_EQ(server.exchange(answer), asked);
+    turn(3 * kMs);
+    EXPECT_EQ(results_, (std::vector<Outcome>{{ok, 3 * kMs}})) << answer;
+  }
+}
+
+TEST_F(KernelProbesTest, UdpToAPortThatIsClosed) {
+  uint16_t closed;
+  {
+    UdpServer server;
+    closed = server.port();
+  }
+  ASSERT_TRUE(probes_->start(
+      5, {config::ProbeKind::udp, parse_address("127.0.0.1")->address, 4, closed, "/", "x", ""}, 0,
+      500 * kMs));
+  turn(0);
+  if (results_.empty()) turn(kMs);
+  ASSERT_EQ(results_.size(), 1u);
+  EXPECT_FALSE(results_[0].ok);
+}
+
+// On loopback the request itself comes to a raw socket as well: only the answer counts.
+TEST_F(KernelProbesTest, IcmpEcho) {
+  for (const char* address : {"127.0.0.1", "::1"}) {
+    results_.clear();
+    const auto at = parse_address(address);
+    if (!probes_->start(5, {config::ProbeKind::icmp, at->address, at->ip_version, 7, "/", "", ""},
+                        0, 500 * kMs))
+      GTEST_SKIP() << "no right to send echo requests to " << address;
+    for (int k = 0; k < 4 && results_.empty(); ++k) turn(2 * kMs);
+    EXPECT_EQ(results_, (std::vector<Outcome>{{true, 2 * kMs}})) << address;
   }
 }
 
