@@ -166,14 +166,16 @@ def reconfiguration(bench, size, rate, seconds, per_second, nodes):
     changer = Changer(bench.rig.socket, nodes, per_second)
     before = bench.rig.rpc("stats")["snapshot"]["generation"]
     changer.start()
-    busy = bench.trial(rate, size, seconds)
+    start = time.monotonic()
+    busy = bench.trial(rate, size, seconds)  # may take several times `seconds`
     changer.ended.set()
     changer.join(30)
+    took = time.monotonic() - start
     after = bench.rig.rpc("stats")["snapshot"]["generation"]
     lost = {"still": still["due"] - still["received"], "swapping": busy["due"] - busy["received"]}
     return {"size": size, "rate": rate, "seconds": seconds, "wanted_per_second": per_second,
-            "changes_per_second": changer.calls / seconds, "error": changer.error,
-            "swaps_per_second": (after - before) / seconds, "lost": lost,
+            "changes_per_second": changer.calls / took, "error": changer.error,
+            "swaps_per_second": (after - before) / took, "lost": lost,
             "blocked_us": {k: v / rate * 1e6 for k, v in lost.items()},
             "latency_us": {"still": bench.short(still)["latency_us"],
                            "swapping": bench.short(busy)["latency_us"]}}

@@ -94,7 +94,8 @@ def reconfiguration(result):
     for r in result["reconfiguration"]:
         for when in ("still", "swapping"):
             rows.append((r["size"], kpps(r["rate"]), "no" if when == "still" else
-                         f"{r['changes_per_second']:.0f} changes, {r['swaps_per_second']:.0f} swaps",
+                         f"{r['changes_per_second']:.0f} changes, {r['swaps_per_second']:.0f} swaps"
+                         if "swaps_per_second" in r else "yes",
                          r["lost"][when], us(r["blocked_us"][when]),
                          us(r["latency_us"][when]["p99"]), us(r["latency_us"][when]["max"])))
     return ["## Tables swapped under load", "",
