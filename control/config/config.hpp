@@ -38,7 +38,8 @@ struct Dataplane {
   uint32_t workers = 1;
   std::vector<uint32_t> lcores;  // CPUs for the workers; empty: chosen automatically
   std::optional<uint32_t> main_lcore;
-  uint32_t burst = 32;  // 1..kBurstMax
+  uint32_t burst = 32;             // 1..kBurstMax
+  uint32_t sample_bursts = 1024;  // stages of one burst in so many are timed; 0: of none
   Idle idle;
   bool hugepages = true;  // false: --no-huge
   uint32_t memory_mb = 512;

@@ -35,6 +35,7 @@ void read_dataplane(Context& context, const YAML::Node& node, Dataplane& out) {
               return std::optional(static_cast<uint32_t>(*cpu));
             });
   map.integer("burst", out.burst, 1, kBurstMax);
+  map.integer("sample_bursts", out.sample_bursts, 0, 1u << 30);
   read_idle(context, map.child("idle"), map.path_of("idle"), out.idle);
   map.boolean("hugepages", out.hugepages);
   map.size("memory", out.memory_mb, 1u << 20, 32, 1u << 20);

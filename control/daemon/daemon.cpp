@@ -112,6 +112,7 @@ Result<void> Daemon::open_dataplane() {
   shared_.nat = nat_.get();
   shared_.wall = &wall_;
   shared_.tsc_hz = tsc_hz_;
+  shared_.sample_bursts.store(config_.dataplane.sample_bursts, std::memory_order_relaxed);
   auto set = WorkerSet::create(config_, *ports_, bridge_, shared_,
                                {policy_wiring_->rings(), policy_wiring_->audit_drop_outcomes()});
   if (!set) return tl::unexpected(set.error());

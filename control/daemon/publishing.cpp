@@ -149,6 +149,7 @@ Result<void> Daemon::reload() {
   static_tables_ = std::move(*tables);
   config_ = std::move(*loaded);
   slots_ = std::move(slots);
+  shared_.sample_bursts.store(config_.dataplane.sample_bursts, std::memory_order_relaxed);
   const health::Now now{clock_.mono_ns(), clock_.unix_us()};
   neighbours_->configure(config_, slots_, now.mono);
   breakers_->configure(resilience::board_nodes(config_, slots_));

@@ -105,6 +105,10 @@ metrics::StatsView Daemon::view() {
   std::vector<uint32_t> lcores;
   for (uint32_t w = 0; w < workers_->count(); ++w) lcores.push_back(w + 1);
   metrics::fill_from_workers(v, workers_->stats(), lcores);
+  std::vector<const StageTimes*> times_of_workers;
+  for (uint32_t w = 0; w < workers_->count(); ++w)
+    times_of_workers.push_back(&workers_->pipeline(w).state().times);
+  v.stages = metrics::stage_rows(times_of_workers, tsc_hz_);
   for (const ports::PortInfo& p : ports_->ports()) {
     const ports::PortCounters c = ports_->counters(p);
     v.ports.push_back({.name = p.name,

@@ -11,9 +11,12 @@ std::vector<rpc::Command> commands(std::function<StatsView()> view,
   std::vector<rpc::Command> list;
   list.push_back({"stats",
                   "packets by verdict, workers, ports, ledger and snapshot",
-                  {},
+                  {{"latency", "boolean", false, "the stages' times instead, from timed bursts"}},
                   false,
-                  [view](const Json&) -> Result<Json> { return stats_json(view()); },
+                  [view](const Json& params) -> Result<Json> {
+                    return params.value("latency", false) ? latency_json(view())
+                                                          : stats_json(view());
+                  },
                   {}});
   list.push_back({"status",
                   "version, state, uptime and totals",

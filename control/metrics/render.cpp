@@ -87,6 +87,19 @@ Json stats_json(const StatsView& view) {
   return out;
 }
 
+Json latency_json(const StatsView& view) {
+  Json stages = Json::array();
+  for (const StageRow& s : view.stages)
+    stages.push_back({{"stage", s.name},
+                      {"bursts", s.bursts},
+                      {"packets", s.packets},
+                      {"ns_per_packet", rounded(s.ns_per_packet)},
+                      {"burst_ns_p50", rounded(s.burst_ns_p50)},
+                      {"burst_ns_p90", rounded(s.burst_ns_p90)},
+                      {"burst_ns_p99", rounded(s.burst_ns_p99)}});
+  return {{"stages", std::move(stages)}};
+}
+
 Json status_json(const StatsView& view) {
   uint64_t drops = 0;
   for (const VerdictInfo& v : kVerdictList)

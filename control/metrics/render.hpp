@@ -12,6 +12,7 @@
 namespace lf::metrics {
 
 nlohmann::json stats_json(const StatsView& view);   // method `stats`
+nlohmann::json latency_json(const StatsView& view); // the same with `latency`
 nlohmann::json status_json(const StatsView& view);  // method `status`
 std::vector<Family> families(const StatsView& view);
 std::string status_page(const StatsView& view);  // HTML, one screen, refreshes itself

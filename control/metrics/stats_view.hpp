@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "dataplane/core/stage_times.hpp"
 #include "dataplane/core/verdicts.hpp"
 #include "dataplane/core/worker_stats.hpp"
 
@@ -24,6 +25,14 @@ struct WorkerRow {
   uint64_t parked = 0;                             // in its delay wheel or with control, now
   double cycles_per_packet = 0, busy_percent = 0;  // over the last interval (see Rates)
   double rx_per_s = 0, tx_per_s = 0;
+};
+
+// A stage of the pipeline, over the bursts that were timed since start, of all workers.
+struct StageRow {
+  std::string name;
+  uint64_t bursts = 0, packets = 0;
+  double ns_per_packet = 0;
+  double burst_ns_p50 = 0, burst_ns_p90 = 0, burst_ns_p99 = 0;  // of a burst, within 25 %
 };
 
 struct PortRow {
@@ -83,6 +92,7 @@ struct StatsView {
   uint64_t received = 0, transmitted = 0, parked = 0, answers_sent = 0, quota_delayed = 0,
            retries_passed = 0, replays = 0, replay_unkept = 0, timeouts_untracked = 0;
   std::vector<WorkerRow> workers;
+  std::vector<StageRow> stages;  // those that were timed
   std::vector<PortRow> ports;
   std::vector<NodeRow> nodes;
   std::vector<QuotaRow> quotas;  // the busiest, the highest utilization first
@@ -93,6 +103,9 @@ struct StatsView {
 // Adds up the workers' counters and makes their rows. Reads only: writers go on.
 void fill_from_workers(StatsView& view, std::span<const WorkerStats* const> workers,
                        std::span<const uint32_t> lcores);
+
+// Rows of the stages that any of these workers has timed.
+std::vector<StageRow> stage_rows(std::span<const StageTimes* const> workers, uint64_t tsc_hz);
 
 // Rates over the last interval, from two views of the same workers. `tsc_hz` turns ticks into time.
 class Rates {

@@ -92,15 +92,30 @@ void Pipeline::run_injected(const Snapshot& snapshot, Burst& burst, Tsc now, Out
 
 void Pipeline::stages(const Snapshot& snapshot, Burst& burst, Tsc now, Outbox& out) noexcept {
   State& s = *state_;
+  s.clock.begin(setup_.shared->sample_bursts.load(std::memory_order_relaxed));
   parse::run(*snapshot.parse, s.parse, burst, s.sorted, now);
+  s.clock.mark(Stage::parse, burst.count);
   if (s.sorted.commands.count != 0) commands(snapshot, burst, s.sorted.commands, now, out);
-  if (s.sorted.replies.count != 0) replies(snapshot, burst, now, out);
+  if (s.sorted.replies.count != 0) {
+    const uint32_t count = s.sorted.replies.count;
+    replies(snapshot, burst, now, out);
+    s.clock.mark(Stage::replies, count);
+  }
+  if (s.sorted.flows.count != 0) {
+    const uint32_t count = s.sorted.flows.count;
+    flows(snapshot, burst, now, out);
+    s.clock.mark(Stage::flows, count);
+  }
+  const uint32_t others = s.sorted.reports.count + s.sorted.approvals.count +
+                          s.sorted.probe_replies.count + s.sorted.exceptions.count +
+                          s.sorted.probes.count;
   from_nodes(snapshot, burst, now, out);
-  if (s.sorted.flows.count != 0) flows(snapshot, burst, now, out);
   if ((s.sorted.exceptions.count | s.sorted.probes.count) != 0) {
     exceptions(snapshot, burst, now, out);
   }
+  s.clock.mark(Stage::others, others);
   free_rest(burst, out);
+  s.clock.end(burst.count);
 }
 
 void Pipeline::set_backlog(uint64_t packets) noexcept {
@@ -145,31 +160,41 @@ void Pipeline::commands(const Snapshot& snapshot, Burst& burst, const Selection&
   Selection live = all;
   dedup::expect(*shared.ledger, s.dedup, burst, all);
   authenticate::run(*snapshot.authenticate, s.authenticate, burst, live, now);
+  s.clock.mark(Stage::authenticate, all.count);
   validate::run(*snapshot.parse, burst, live, unix_us);
   if (shared.draining.load(std::memory_order_relaxed)) {
     for (const uint8_t i : live) burst.decide(i, Verdict::stopping);
     live.count = 0;
   }
   shed(snapshot, burst, live, now);
+  s.clock.mark(Stage::validate, all.count);
   // Retries of commands in this very burst have their turn when those are sent.
   Selection round = all;
   do {
+    const uint32_t offered = live.count;
     dedup::run(*shared.ledger, s.dedup, burst, live, now);
+    s.clock.mark(Stage::dedup, offered);
     const Selection later = s.dedup.deferred;
     take_out(round, later);
     const Selection owned = live;
     identity::run(snapshot.policy->identity, burst, live, unix_us);
     policy::run(*snapshot.policy, s.policy, burst, live);
     audit::admit(s.audit, burst, owned, live, round.count);
+    s.clock.mark(Stage::policy, owned.count);
+    const uint32_t allowed = live.count;
     quota::run(*snapshot.quota, *shared.windows, s.quota, burst, live, now, unix_us);
+    s.clock.mark(Stage::quota, allowed);
     forward(snapshot, burst, live, now, out);
 
     const bool all_sent = live.count == round.count;
     if (!all_sent) give_back(burst, owned);
     audit::append(s.audit, burst, round, unix_us);
+    s.clock.mark(Stage::audit, round.count);
     if (!all_sent) {
+      const uint32_t stay = round.count - live.count;
       keep(snapshot, burst, owned, now, out);
       answer(snapshot, burst, round, now, out);
+      s.clock.mark(Stage::answer, stay);
     }
     live = round = later;
   } while (live.count != 0);
@@ -181,7 +206,9 @@ void Pipeline::forward(const Snapshot& snapshot, Burst& burst, Selection& live, 
   State& s = *state_;
   s.now = now;
   Shared& shared = *setup_.shared;
+  const uint32_t admitted = live.count;
   choose::run(*snapshot.forward, *shared.live, s.choose, burst, live, now);
+  s.clock.mark(Stage::choose, admitted);
   bool replayable = false;
   for (const uint8_t i : live) {
     replayable |= burst.meta[i].replayable;
@@ -190,6 +217,7 @@ void Pipeline::forward(const Snapshot& snapshot, Burst& burst, Selection& live, 
   }
   Selection too_big{};
   rewrite::to_nodes(*snapshot.forward, snapshot.parse->ports, burst, live, too_big);
+  s.clock.mark(Stage::rewrite, admitted);
   match::record_sent(*snapshot.forward, *shared.ledger, s.match, burst, live, s.clients, now);
   if (replayable) keep_replayable(burst, live, now);
   uint32_t retries = 0;
@@ -204,6 +232,7 @@ void Pipeline::forward(const Snapshot& snapshot, Burst& burst, Selection& live, 
     burst.packets[i] = nullptr;
   }
   if (retries != 0) setup_.stats->retries_passed.add(retries);
+  s.clock.mark(Stage::record, live.count);
   if (too_big.count == 0) return;
   for (const uint8_t i : too_big) {
     dedup::give_back(*shared.ledger, s.dedup, burst.meta[i]);

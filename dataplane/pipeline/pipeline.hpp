@@ -37,6 +37,8 @@ struct Shared {
   const WallClock* wall = nullptr;
   uint64_t tsc_hz = 0;
   std::atomic<bool> draining{false};  // writer: control; new commands are refused
+  // Stages of one burst in so many are timed; 0: of none. Writer: control.
+  std::atomic<uint32_t> sample_bursts{0};
   // By worker: commands that the other workers have in flight, delayed and waiting, as of the last
   // control tick. Writer: control.
   std::atomic<int64_t> others_busy[kWorkersMax]{};

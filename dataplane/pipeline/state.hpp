@@ -6,6 +6,7 @@
 #include "dataplane/audit/audit.hpp"
 #include "dataplane/authenticate/authenticate.hpp"
 #include "dataplane/choose/choose.hpp"
+#include "dataplane/core/stage_times.hpp"
 #include "dataplane/dedup/dedup.hpp"
 #include "dataplane/exception/exception.hpp"
 #include "dataplane/exception/too_big.hpp"
@@ -23,6 +24,8 @@ namespace lf::pipeline {
 struct State {
   explicit State(const Pipeline::Setup& setup);
 
+  StageTimes times;
+  StageClock clock{times};
   parse::State parse;
   parse::Sorted sorted;
   authenticate::State authenticate;

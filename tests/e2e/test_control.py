@@ -223,6 +223,7 @@ def test_metrics_and_status_page():
         with urllib.request.urlopen(f"http://{daemon.metrics}/", timeout=10) as answer:
             check("LatticeForge" in answer.read().decode(), "status page")
         equal(daemon.lfctl("metrics")[0], 0, "lfctl metrics")
+        check("sample_bursts" in daemon.lfctl("stats", "--latency")[1], "stages without traffic")
 
 
 def test_a_broken_reload_changes_nothing():

@@ -120,6 +120,7 @@ std::string render(const std::string& method, const Json& result, const Style& s
     if (method == "nodes.list") return nodes_view(result, style);
     if (method == "breakers.list") return breakers_view(result, style);
     if (method == "quota.top" || method == "quota.status") return quota_view(result, style);
+    if (method == "stats" && result.contains("stages")) return latency_view(result, style);
     if (method == "stats") return stats_view(result, style, previous);
     if (method == "route.explain") return explain_view(result, style);
     if (method == kSubmitMethod) return submit_view(result);

@@ -196,6 +196,31 @@ std::string stats_view(const Json& result, const Style& style,
   return out + "\n" + render_generic(rest, style);
 }
 
+std::string latency_view(const Json& result, const Style& style) {
+  const Json& stages = result.at("stages");
+  double longest = 0;
+  for (const Json& s : stages)
+    if (text(s, "stage") != "burst") longest = std::max(longest, number(s, "ns_per_packet"));
+  Table table({"STAGE", "NS/PACKET", "", "BURST P50", "P90", "P99", "BURSTS", "PACKETS"});
+  const auto ns = [](const Json& s, const char* key) {
+    return right(fmt::format("{:.0f} ns", number(s, key)));
+  };
+  for (const Json& s : stages) {
+    const double share = longest > 0 ? number(s, "ns_per_packet") / longest : 0;
+    const bool whole = text(s, "stage") == "burst";
+    table.add({{text(s, "stage"), Colour::bold},
+               right(fmt::format("{:.1f}", number(s, "ns_per_packet"))),
+               {whole ? "" : bar(share, kBar), Colour::green},
+               ns(s, "burst_ns_p50"),
+               ns(s, "burst_ns_p90"),
+               ns(s, "burst_ns_p99"),
+               right(grouped(count(s, "bursts"))),
+               right(grouped(count(s, "packets")))});
+  }
+  return table.empty() ? "no burst was timed yet (dataplane.sample_bursts)\n"
+                       : table.to_text(style.colours);
+}
+
 std::string explain_view(const Json& result, const Style& style) {
   Table table({"STAGE", "VERDICT", "WHY"});
   for (const Json& stage : result.at("stages")) {

@@ -13,6 +13,7 @@ namespace lf::ctl {
 std::string nodes_view(const Json& result, const Style& style);
 std::string breakers_view(const Json& result, const Style& style);
 std::string quota_view(const Json& result, const Style& style);
+std::string latency_view(const Json& result, const Style& style);  // `stats --latency`
 std::string stats_view(const Json& result, const Style& style,
                        const std::optional<Previous>& previous);
 std::string explain_view(const Json& result, const Style& style);

@@ -43,6 +43,7 @@ TEST(Full, Dataplane) {
   EXPECT_EQ(2u, d.workers);
   EXPECT_EQ(1u, d.main_lcore);
   EXPECT_EQ(48u, d.burst);
+  EXPECT_EQ(64u, d.sample_bursts);
   EXPECT_FALSE(d.idle.backoff);
   EXPECT_EQ(100u, d.idle.spin_polls);
   EXPECT_EQ(1000u, d.idle.sleep_us_max);

@@ -102,6 +102,16 @@ TEST(Render, StatsShowRatesWhenWatched) {
   EXPECT_TRUE(contains(text, "generation=5")) << text;
 }
 
+TEST(Render, StagesHaveTheirTimes) {
+  const Json stages = Json::parse(R"({"stages":[{"stage":"parse","bursts":12,"packets":384,
+    "ns_per_packet":23.44,"burst_ns_p50":750,"burst_ns_p90":800,"burst_ns_p99":1900.6}]})");
+  const std::string text = render("stats", stages, kPlain);
+  for (const auto* part : {"parse", "23.4", "750 ns", "1901 ns", "12", "384", "█"})
+    EXPECT_TRUE(contains(text, part)) << part << "\n" << text;
+  const std::string none = render("stats", Json::parse(R"({"stages":[]})"), kPlain);
+  EXPECT_TRUE(contains(none, "sample_bursts")) << none;
+}
+
 TEST(Render, MetricsAreTextAndHelpIsATable) {
   EXPECT_EQ("a 1\n", render("metrics", Json{{"text", "a 1\n"}}, kPlain));
   const Json list = Json::parse(R"({"commands":[{"name":"status","help":"how it is"}]})");

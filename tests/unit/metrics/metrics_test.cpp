@@ -69,6 +69,32 @@ TEST(Prometheus, KeepsLargeCountersExactAndWritesSpecialValues) {
   EXPECT_NE(std::string::npos, text.find("a 18446744073709551615\na +Inf\na -Inf\na NaN\n"));
 }
 
+TEST(Stages, RowsAddUpWorkersAndTellTime) {
+  const auto one = std::make_unique<StageTimes>(), two = std::make_unique<StageTimes>();
+  for (int burst = 0; burst < 99; ++burst) one->add(Stage::parse, 32, 1600);
+  two->add(Stage::parse, 32, 160'000);
+  two->add(Stage::burst, 32, 200'000);
+  const StageTimes* workers[] = {one.get(), two.get()};
+  const auto rows = stage_rows(workers, 2'000'000'000);  // a tick is 0.5 ns
+  ASSERT_EQ(rows.size(), 2u);                            // stages that nothing passed are left out
+  EXPECT_EQ(rows[0].name, "parse");
+  EXPECT_EQ(rows[0].bursts, 100u);
+  EXPECT_EQ(rows[0].packets, 3200u);
+  EXPECT_DOUBLE_EQ(rows[0].ns_per_packet, (99 * 1600 + 160'000) * 0.5 / 3200);
+  EXPECT_NEAR(rows[0].burst_ns_p50, 800, 200);
+  EXPECT_NEAR(rows[0].burst_ns_p90, 800, 200);
+  EXPECT_EQ(rows[1].name, "burst");
+  EXPECT_NEAR(rows[1].burst_ns_p99, 100'000, 25'000);
+}
+
+TEST(Stages, AreAskedForByName) {
+  StatsView view = example();
+  view.stages = {{.name = "parse", .bursts = 2, .packets = 64, .ns_per_packet = 20}};
+  const auto list = commands([&] { return view; });
+  EXPECT_EQ(list[0].handler({{"latency", true}})->at("stages")[0].at("stage"), "parse");
+  EXPECT_FALSE(list[0].handler({})->contains("stages"));
+}
+
 TEST(Prometheus, QuotasHaveTheirOrganisationAndIntent) {
   const std::string text = to_prometheus(families(example()));
   for (const char* line : {"latticeforge_quota_used{org=\"acme\",intent=\"all\"} 70\n",
