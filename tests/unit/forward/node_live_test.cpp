@@ -63,7 +63,7 @@ TEST(NodeLive, StaleCountOfTheSameEpochIsRetried) {
 
 TEST(NodeLive, ExactlyTheTokensOverAllWorkers) {
   auto live = std::make_unique<NodeLive>();
-  constexpr int kRounds = 200;
+  constexpr int kRounds = 1000;
   for (uint16_t round = 1; round <= kRounds; ++round) {
     live->set_breaker(1, {BreakerFlag::half_open, round, 3});
     std::atomic<int> taken{0};
