@@ -10,6 +10,7 @@ std::vector<std::string> changed_sections(const Config& now, const Config& next)
   };
   compare("dataplane", &Config::dataplane);
   compare("ports", &Config::ports);
+  compare("xdp", &Config::xdp);
   compare("intents", &Config::intents);
   compare("quotas", &Config::quotas);
   compare("organisations", &Config::organisations);

@@ -64,6 +64,13 @@ struct Port {
   bool operator==(const Port&) const = default;
 };
 
+// What the program on af_xdp ports does (docs/af_xdp.md).
+struct Xdp {
+  bool steering = true;      // false: such a port takes every packet from the kernel
+  std::vector<Prefix> deny;  // sources
+  bool operator==(const Xdp&) const = default;
+};
+
 struct Key {
   uint16_t id = 0;
   std::array<uint8_t, 16> bytes{};
@@ -304,6 +311,7 @@ struct Config {
   std::string path;  // of the file it came from, for messages
   Dataplane dataplane;
   std::vector<Port> ports;
+  Xdp xdp;
   std::vector<Intent> intents;  // index + 1 is the IntentIndex
   std::vector<Organisation> organisations;
   std::vector<Operator> operators;

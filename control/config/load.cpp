@@ -22,6 +22,7 @@ void read_sections(Context& context, const YAML::Node& root, Config& config) {
   top.each("ports", [&](const YAML::Node& node, std::string path) {
     read_port(context, node, std::move(path), config.ports.emplace_back());
   });
+  read_xdp(context, top.child("xdp"), config.xdp);
   top.each("intents", [&](const YAML::Node& node, std::string path) {
     read_intent(context, node, std::move(path), config.intents.emplace_back());
   });

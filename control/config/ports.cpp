@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Section `ports`: DPDK devices and the addresses that we answer for on them.
+// Sections `ports` and `xdp`: DPDK devices, the addresses that we answer for on them, and what is
+// let through to them.
 #include "control/config/sections.hpp"
+#include "dataplane/xdp/layout.h"
 
 namespace lf::config {
 
@@ -37,6 +39,15 @@ void read_port(Context& context, const YAML::Node& node, std::string path, Port&
   map.boolean("promiscuous", out.promiscuous);
   map.boolean("offload_checksums", out.offload_checksums);
   map.finish();
+}
+
+void read_xdp(Context& context, const YAML::Node& node, Xdp& out) {
+  Map map(context, node, "xdp");
+  map.boolean("steering", out.steering);
+  map.prefixes("deny", out.deny);
+  map.finish();
+  if (out.deny.size() > LF_XDP_DENY_MAX)
+    map.error("deny", "lists more than " + std::to_string(LF_XDP_DENY_MAX) + " prefixes");
 }
 
 }  // namespace lf::config

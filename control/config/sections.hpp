@@ -10,6 +10,7 @@ namespace lf::config {
 
 void read_dataplane(Context& context, const YAML::Node& node, Dataplane& out);
 void read_port(Context& context, const YAML::Node& node, std::string path, Port& out);
+void read_xdp(Context& context, const YAML::Node& node, Xdp& out);
 void read_intent(Context& context, const YAML::Node& node, std::string path, Intent& out);
 void read_organisation(Context& context, const YAML::Node& node, std::string path,
                        Organisation& out);

@@ -145,6 +145,12 @@ Result<void> Daemon::open_dataplane() {
   auto tables = build_static(config_, slots_);
   if (!tables) return tl::unexpected(tables.error());
   static_tables_ = std::move(*tables);
+  auto steering = xdp::Steering::start(config_, ports_->ports(), static_tables_.parse, *loop_,
+                                       [this](uint16_t port, std::span<const uint8_t> frame) {
+                                         hear(port, frame, clock_.mono_ns());
+                                       });
+  if (!steering) return tl::unexpected(steering.error());
+  steering_ = std::move(*steering);
   if (auto published = publish(); !published) return published;
   return open_probes();
 }
@@ -191,6 +197,7 @@ void Daemon::add_commands() {
   commands_.add(policy_wiring_->commands(publish_changes));
   commands_.add(quota_wiring_->commands(publish_changes));
   commands_.add(intake_->commands());
+  commands_.add(steering_->commands());
   commands_.add(own_commands());
 }
 
@@ -219,6 +226,7 @@ Daemon::~Daemon() {
   http_.reset();
   publisher_.reset();
   workers_.reset();
+  steering_.reset();
   ports_.reset();
   free(bridge_.qsbr);
 }

@@ -35,6 +35,7 @@
 #include "control/resilience/replay_director.hpp"
 #include "control/rpc/command_table.hpp"
 #include "control/rpc/server.hpp"
+#include "control/xdp/steering.hpp"
 #include "dataplane/core/wall_clock.hpp"
 #include "dataplane/forward/node_live.hpp"
 
@@ -82,6 +83,7 @@ class Daemon {
   void tick_health();  // samples, weights, neighbours
   void tick_second();  // metrics, rates, versions
   void take(const rte_mbuf& packet, const Note& note);
+  void hear(uint16_t port, std::span<const uint8_t> frame, MonoNs now);  // a neighbour
   void warn_of_evictions(const metrics::StatsView& view);
   // -- breakers, replay (resilience.cpp)
   void tick_breakers(MonoNs now);
@@ -119,6 +121,7 @@ class Daemon {
 
   // Control modules.
   std::unique_ptr<neighbour::Service> neighbours_;
+  std::unique_ptr<xdp::Steering> steering_;
   std::unique_ptr<NodeStats[]> own_counts_;     // what control itself saw of nodes: unreachable
   std::vector<const NodeStats*> count_blocks_;  // the workers' and own_counts_
   std::unique_ptr<health::WorkerCounts> counts_;

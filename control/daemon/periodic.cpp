@@ -94,6 +94,7 @@ void Daemon::warn_of_evictions(const metrics::StatsView& view) {
 
 void Daemon::tick_second() {
   quota_wiring_->tick_second();
+  steering_->tick_second();
   metrics::StatsView v = view();
   warn_of_evictions(v);
   rates_->advance(v);
@@ -106,15 +107,7 @@ void Daemon::take(const rte_mbuf& packet, const Note& note) {
   const MonoNs now = clock_.mono_ns();
   switch (note.kind) {
     case ToControl::neighbour:
-      if (neighbours_->heard(note.meta.in_port, bytes_of(packet), now)) {
-        forward_dirty_ = true;
-        const auto& hops = neighbours_->next_hops();
-        for (NodeSlot slot = 0; slot < hops.size(); ++slot) {
-          if (health_->node(slot) != nullptr)
-            health_->set_resolved(slot, hops[slot].resolved, {now, clock_.unix_us()});
-        }
-      }
-      return;
+      return hear(note.meta.in_port, bytes_of(packet), now);
     case ToControl::report: {
       lcp::ReportBody body;
       std::memcpy(&body, note.meta.lcp + 1, sizeof body);
@@ -140,6 +133,16 @@ void Daemon::take(const rte_mbuf& packet, const Note& note) {
     case ToControl::reply:
       intake_->answered(note);
       return;
+  }
+}
+
+void Daemon::hear(uint16_t port, std::span<const uint8_t> frame, MonoNs now) {
+  if (!neighbours_->heard(port, frame, now)) return;
+  forward_dirty_ = true;
+  const auto& hops = neighbours_->next_hops();
+  for (NodeSlot slot = 0; slot < hops.size(); ++slot) {
+    if (health_->node(slot) != nullptr)
+      health_->set_resolved(slot, hops[slot].resolved, {now, clock_.unix_us()});
   }
 }
 

@@ -36,6 +36,7 @@ Result<void> check_unchangeable(const config::Config& now, const config::Config&
       return refuse("a port's name, device, queues or exception port");
     }
   }
+  if (now.xdp.steering != next.xdp.steering) return refuse("xdp.steering");
   if (now.ledger.entries != next.ledger.entries || now.ledger.window_s != next.ledger.window_s) {
     return refuse("ledger");
   }
@@ -62,6 +63,8 @@ Result<Daemon::StaticTables> Daemon::build_static(const config::Config& config,
                                                   const forward::Slots& slots) const {
   auto parsed = parse::build_table(config, slots, ports_->ports());
   if (!parsed) return tl::unexpected(parsed.error());
+  if (steering_)
+    if (auto room = steering_->check(config, *parsed); !room) return tl::unexpected(room.error());
   auto keys = authenticate::build_table(config, slots);
   if (!keys) return tl::unexpected(keys.error());
   auto organisations = flow::build_organisations(config, slots);
@@ -152,6 +155,7 @@ Result<void> Daemon::reload() {
   shared_.sample_bursts.store(config_.dataplane.sample_bursts, std::memory_order_relaxed);
   const health::Now now{clock_.mono_ns(), clock_.unix_us()};
   neighbours_->configure(config_, slots_, now.mono);
+  steering_->configure(config_, static_tables_.parse);
   breakers_->configure(resilience::board_nodes(config_, slots_));
   replay_->set_timeout_s(config_.replay.timeout_s);
   prober_->configure(config_, slots_, now.mono);

@@ -134,6 +134,7 @@ metrics::StatsView Daemon::view() {
   v.groups.push_back(admission_group(publisher_->current().admission, load_));
   quota_wiring_->add_to(v);
   if (flow_) v.groups.push_back(flow_group(*workers_, nat_->capacity()));
+  steering_->add_to(v);
   v.nodes = node_rows(*health_);
   rates_->apply(v);
   return v;

@@ -42,6 +42,11 @@ std::string with_queues(const std::string& device, uint32_t queues) {
   return device;
 }
 
+// An af_xdp device whose program is not the user's own.
+bool brings_no_program(const std::string& device) {
+  return !af_xdp_interface(device).empty() && device.find("xdp_prog=") == std::string::npos;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<PortSet>> PortSet::open(const config::Config& config) {
@@ -53,11 +58,21 @@ Result<std::unique_ptr<PortSet>> PortSet::open(const config::Config& config) {
 Result<void> PortSet::open_all(const config::Config& config) {
   const config::Dataplane& dataplane = config.dataplane;
   queues_.resize(dataplane.workers);
+  if (config.xdp.steering) {
+    auto seats = xdp::Seats::create();
+    if (!seats) return tl::unexpected(seats.error());
+    seats_.emplace(std::move(*seats));
+  }
   for (const config::Port& port : config.ports) {
     PortInfo info;
     info.name = port.name;
     const uint32_t wanted = port.queues != 0 ? port.queues : dataplane.workers;
-    auto id = probe(port.name, with_queues(port.device, std::min(wanted, dataplane.workers)));
+    std::string device = with_queues(port.device, std::min(wanted, dataplane.workers));
+    if (seats_ && brings_no_program(device)) {
+      info.xdp_interface = af_xdp_interface(device);
+      device += ",xdp_prog=" + seats_->path();
+    }
+    auto id = probe(port.name, device);
     if (!id) return tl::unexpected(id.error());
     info.id = *id;
     if (auto started = start(port, dataplane, info); !started) return started;
@@ -90,6 +105,7 @@ Result<void> PortSet::open_all(const config::Config& config) {
     if (auto shared = share_queues(info, dataplane.workers); !shared) return shared;
     ports_.push_back(info);
   }
+  seats_.reset();
   return {};
 }
 

@@ -9,11 +9,13 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "control/base/result.hpp"
 #include "control/config/config.hpp"
+#include "control/xdp/seats.hpp"
 #include "dataplane/worker/port_queues.hpp"
 
 namespace lf::ports {
@@ -29,6 +31,7 @@ struct PortInfo {
   bool tx_checksum = false;  // the port fills them in
   bool symmetric_rss = false;
   bool interrupts = false;  // receive interrupts are armed
+  std::string xdp_interface;  // of the kernel, where our XDP program is to steer; else empty
   std::string driver;
   std::string rx_function;  // burst function that the driver chose
 };
@@ -67,6 +70,7 @@ class PortSet {
   Result<rte_mempool*> pool_on(int socket, const config::Dataplane& dataplane);
   Result<void> share_queues(const PortInfo& info, uint32_t workers);
 
+  std::optional<xdp::Seats> seats_;  // while ports start
   std::vector<PortInfo> ports_;
   std::vector<uint16_t> opened_;  // every DPDK port, exception ports too
   std::vector<Pool> pools_;

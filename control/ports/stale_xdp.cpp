@@ -6,15 +6,10 @@
 #include <net/if.h>
 #include <unistd.h>
 
+#include "control/xdp/seats.hpp"
+
 namespace lf::ports {
 namespace {
-
-std::string interface_of(const std::string& device) {
-  const size_t at = device.find("iface=");
-  if (!device.starts_with("net_af_xdp") || at == std::string::npos) return {};
-  const size_t start = at + 6;
-  return device.substr(start, device.find(',', start) - start);
-}
 
 std::string program_name(uint32_t id) {
   const int fd = bpf_prog_get_fd_by_id(id);
@@ -28,14 +23,21 @@ std::string program_name(uint32_t id) {
 
 }  // namespace
 
+std::string af_xdp_interface(const std::string& device) {
+  const size_t at = device.find("iface=");
+  if (!device.starts_with("net_af_xdp") || at == std::string::npos) return {};
+  const size_t start = at + 6;
+  return device.substr(start, device.find(',', start) - start);
+}
+
 // The kernel cuts names to 15 characters.
 bool is_af_xdp_leftover(const std::string& name) {
   return name.starts_with("xsk_def_prog") || name.starts_with("xdp_dispatcher") ||
-         name.starts_with("xdp_sock_prog");
+         name.starts_with("xdp_sock_prog") || name == xdp::kSeatsProgram;
 }
 
 bool detach_stale_xdp(const std::string& device) {
-  const unsigned index = if_nametoindex(interface_of(device).c_str());
+  const unsigned index = if_nametoindex(af_xdp_interface(device).c_str());
   if (index == 0) return false;
   uint32_t id = 0;
   if (bpf_xdp_query_id(static_cast<int>(index), 0, &id) != 0 || id == 0) return false;

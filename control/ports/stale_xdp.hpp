@@ -8,8 +8,11 @@
 
 namespace lf::ports {
 
+// The kernel's interface in device arguments of net_af_xdp; empty for other devices.
+std::string af_xdp_interface(const std::string& device);
+
 // Whether an XDP program of this name is one that the AF_XDP driver attaches (libxdp's default
-// program, or its dispatcher).
+// program or its dispatcher, or ours with the seats for its sockets).
 bool is_af_xdp_leftover(const std::string& program_name);
 
 // For device arguments of net_af_xdp ("net_af_xdp0,iface=eth1,…"); true when something was

@@ -75,6 +75,14 @@ TEST(Full, Ports) {
   EXPECT_FALSE(p.offload_checksums);
 }
 
+TEST(Full, Xdp) {
+  const Xdp x = full().xdp;
+  EXPECT_FALSE(x.steering);
+  ASSERT_EQ(2u, x.deny.size());
+  EXPECT_EQ("203.0.113.0/24", format_prefix(x.deny[0]));
+  EXPECT_EQ("2001:db8:bad::/48", format_prefix(x.deny[1]));
+}
+
 TEST(Full, IntentsAndOrganisations) {
   const Config c = full();
   ASSERT_EQ(1u, c.intents.size());
