@@ -92,7 +92,7 @@ TEST(Stages, AreAskedForByName) {
   view.stages = {{.name = "parse", .bursts = 2, .packets = 64, .ns_per_packet = 20}};
   const auto list = commands([&] { return view; });
   EXPECT_EQ(list[0].handler({{"latency", true}})->at("stages")[0].at("stage"), "parse");
-  EXPECT_FALSE(list[0].handler({})->contains("stages"));
+  EXPECT_FALSE(list[0].handler(rpc::Json::object())->contains("stages"));
 }
 
 TEST(Prometheus, QuotasHaveTheirOrganisationAndIntent) {
