@@ -71,7 +71,7 @@ def test_a_reload_that_fails_late_leaves_nothing_behind():
         config = basic_config(nodes=1)
         rules = lab.directory / "rules.yaml"
         rules.write_text("rules: [{id: all, outcome: allow}]")
-        config["policy"] = {"file": str(rules)}
+        config["policy"] = {"file": str(rules), "store": str(lab.directory / "policy.db")}
         config["organisations"][0]["quota"] = {"limit": "100/min"}
         lab.start_daemon(config)
         organisation = config["organisations"][0]["name"]
