@@ -10,22 +10,14 @@
 #include "dataplane/flow/key.hpp"
 #include "dataplane/lcp/header.hpp"
 #include "dataplane/net/address.hpp"
+#include "dataplane/net/unaligned.hpp"
 
 namespace lf::flow {
 namespace {
 
+using net::load16;
 using parse::FlowAddress;
 using parse::Table;
-
-uint16_t load16(const uint8_t* p) noexcept {
-  uint16_t v;
-  std::memcpy(&v, p, sizeof(v));
-  return v;
-}
-
-bool has_ports(uint8_t protocol) noexcept {
-  return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP;
-}
 
 // The most particular service first. `port` in wire order.
 const FlowAddress* service_at(const Table& t, const IpAddress& a, uint16_t port, uint8_t protocol,

@@ -10,9 +10,12 @@
 #include <algorithm>
 
 #include "dataplane/net/address.hpp"
+#include "dataplane/net/unaligned.hpp"
 
 namespace lf::flow {
 namespace {
+
+using net::load16;
 
 // Stamps between two words to the NAT table that a flow lives: seldom, since its line is shared and
 // mostly far away; before the shortest time is over that a silent mapping is kept.
@@ -22,16 +25,6 @@ Stamp nat_every(const Ages& ages) noexcept {
 
 // What every packet of a known flow passes is one function.
 #define LF_INLINE [[gnu::always_inline]] inline
-
-uint16_t load16(const uint8_t* p) noexcept {
-  uint16_t v;
-  std::memcpy(&v, p, sizeof(v));
-  return v;
-}
-
-bool has_ports(uint8_t protocol) noexcept {
-  return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP;
-}
 
 // The flow of a packet; of an ICMP error, that of the packet it quotes, which went the other way.
 LF_INLINE void read_key(const rte_mbuf* m, const Meta& meta, Look& look) noexcept {

@@ -4,6 +4,8 @@
 // the Maglev table. Pure; used by the flow stage on workers and by control's tests.
 #pragma once
 
+#include <netinet/in.h>
+
 #include <cstdint>
 #include <cstring>
 
@@ -25,6 +27,10 @@ struct Key {
   bool operator==(const Key& o) const noexcept { return std::memcmp(this, &o, sizeof(Key)) == 0; }
 };
 static_assert(sizeof(Key) == 40);
+
+constexpr bool has_ports(uint8_t protocol) noexcept {
+  return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP;
+}
 
 constexpr uint64_t fold_product(uint64_t a, uint64_t b) noexcept {
   const auto product = static_cast<UInt128>(a) * b;

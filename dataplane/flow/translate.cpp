@@ -12,11 +12,14 @@
 #include "dataplane/lcp/header.hpp"
 #include "dataplane/net/address.hpp"
 #include "dataplane/net/checksum.hpp"
+#include "dataplane/net/unaligned.hpp"
 
 namespace lf::flow {
 namespace {
 
 using lcp::be16;
+using net::load16;
+using net::store16;
 
 constexpr uint32_t kIcmpSize = sizeof(rte_icmp_hdr);
 
@@ -36,14 +39,6 @@ uint32_t checksum_at(uint8_t protocol) noexcept {
   }
 }
 
-uint16_t load16(const uint8_t* p) noexcept {
-  uint16_t v;
-  std::memcpy(&v, p, sizeof(v));
-  return v;
-}
-void store16(uint8_t* p, uint16_t v) noexcept {
-  std::memcpy(p, &v, sizeof(v));
-}
 
 // Writes the addresses; returns what they summed up to before and after.
 struct Change {

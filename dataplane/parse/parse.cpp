@@ -15,6 +15,7 @@
 #include "dataplane/lcp/check.hpp"
 #include "dataplane/net/address.hpp"
 #include "dataplane/net/checksum.hpp"
+#include "dataplane/net/unaligned.hpp"
 
 namespace lf::parse {
 namespace {
@@ -22,6 +23,7 @@ namespace {
 using lcp::be16;
 using lcp::be32;
 using lcp::be64;
+using net::load16;
 
 // The way of a datagram for us is one function, so that what it knows stays in registers.
 #define LF_INLINE [[gnu::always_inline]] inline
@@ -56,12 +58,6 @@ struct Datagram {
   uint32_t size;           // of the IP payload
   uint64_t addresses_sum;  // for the pseudo-header
 };
-
-uint16_t load16(const uint8_t* p) noexcept {
-  uint16_t v;
-  std::memcpy(&v, p, sizeof(v));
-  return v;
-}
 
 Verdict to_exception(Meta& meta) noexcept {
   meta.kind = Kind::exception;
