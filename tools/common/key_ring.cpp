@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/common/key_ring.hpp"
 
+#include <fstream>
+
 #include "tools/common/text.hpp"
 
 namespace lf::tools {
@@ -40,6 +42,32 @@ Result<std::vector<KeySpec>> read_key_specs(std::istream& in, const std::string&
     specs.push_back(*spec);
   }
   return specs;
+}
+
+Result<std::vector<KeySpec>> read_key_file(const std::string& path) {
+  std::ifstream file(path);
+  if (!file) return fail(ErrorCode::unavailable, "{}: cannot be read", path);
+  return read_key_specs(file, path);
+}
+
+Result<Keys> read_keys(const std::vector<std::string>& words, const std::string& file) {
+  Keys keys;
+  for (const std::string& text : words) {
+    if (text.find(':') == text.npos) {
+      const auto bytes = parse_hex16(text);
+      if (!bytes) return tl::unexpected(bytes.error());
+      keys.for_all = *bytes;
+      continue;
+    }
+    const auto spec = parse_key_spec(text);
+    if (!spec) return tl::unexpected(spec.error());
+    keys.specs.push_back(*spec);
+  }
+  if (file.empty()) return keys;
+  const auto specs = read_key_file(file);
+  if (!specs) return tl::unexpected(specs.error());
+  keys.specs.insert(keys.specs.end(), specs->begin(), specs->end());
+  return keys;
 }
 
 void KeyRing::add(const KeySpec& spec) {

@@ -27,6 +27,16 @@ Result<KeySpec> parse_key_spec(std::string_view text);
 // One specification a line; # starts a comment. `path` is for messages.
 Result<std::vector<KeySpec>> read_key_specs(std::istream& in, const std::string& path);
 
+// What --key and --key-file of a client say: keys of organisations, and 32 digits alone, which sign
+// for every organisation.
+struct Keys {
+  std::optional<lcp::KeyBytes> for_all;
+  std::vector<KeySpec> specs;
+};
+Result<Keys> read_keys(const std::vector<std::string>& words, const std::string& file);
+// Of a file alone.
+Result<std::vector<KeySpec>> read_key_file(const std::string& path);
+
 class KeyRing {
  public:
   void add(const KeySpec& spec);

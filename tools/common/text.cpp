@@ -53,6 +53,15 @@ Result<std::vector<uint32_t>> parse_list(std::string_view text, uint32_t max) {
   return list;
 }
 
+Result<void> parse_lists(std::span<const NumberList> lists) {
+  for (const NumberList& l : lists) {
+    auto numbers = parse_list(l.text, l.max);
+    if (!numbers) return tl::unexpected(numbers.error());
+    l.numbers = std::move(*numbers);
+  }
+  return {};
+}
+
 Result<int64_t> parse_duration_ns(std::string_view text) {
   double unit = 1e9;
   std::string_view number = text;

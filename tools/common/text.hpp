@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,6 +20,14 @@ Result<double> parse_decimal(std::string_view text);
 
 // "1", "1,2,5-9": the numbers in that order. At most a million of them.
 Result<std::vector<uint32_t>> parse_list(std::string_view text, uint32_t max = 0xffffffff);
+
+// A list of an option, and where its numbers go.
+struct NumberList {
+  const std::string& text;
+  uint32_t max;
+  std::vector<uint32_t>& numbers;
+};
+Result<void> parse_lists(std::span<const NumberList> lists);
 
 // "250ms", "10s", "2m", "1.5" (seconds): nanoseconds.
 Result<int64_t> parse_duration_ns(std::string_view text);

@@ -5,7 +5,6 @@
 #include <fmt/core.h>
 
 #include <CLI/CLI.hpp>
-#include <fstream>
 
 #include "dataplane/lcp/codec.hpp"
 #include "tools/common/text.hpp"
@@ -111,43 +110,14 @@ Result<void> understand_trial(const Raw& raw, Traffic traffic, Trial& t) {
   return {};
 }
 
-Result<void> understand_keys(const Raw& raw, Content& c) {
-  for (const std::string& text : raw.keys) {
-    if (text.find(':') == text.npos) {
-      const auto bytes = tools::parse_hex16(text);
-      if (!bytes) return tl::unexpected(bytes.error());
-      c.key = *bytes;
-      continue;
-    }
-    const auto spec = tools::parse_key_spec(text);
-    if (!spec) return tl::unexpected(spec.error());
-    c.keys.push_back(*spec);
-  }
-  if (raw.key_file.empty()) return {};
-  std::ifstream file(raw.key_file);
-  if (!file) return fail(ErrorCode::unavailable, "{}: cannot be read", raw.key_file);
-  auto specs = tools::read_key_specs(file, raw.key_file);
-  if (!specs) return tl::unexpected(specs.error());
-  c.keys.insert(c.keys.end(), specs->begin(), specs->end());
-  return {};
-}
-
 Result<void> understand_content(const Raw& raw, Content& c) {
   c.traffic = raw.plain ? Traffic::plain : Traffic::commands;
-  const struct {
-    const std::string& text;
-    uint32_t max;
-    std::vector<uint32_t>& list;
-  } lists[] = {{raw.orgs, 0xffffffff, c.orgs},
-               {raw.operators, 0xffffffff, c.operators},
-               {raw.intents, 0xff, c.intents},
-               {raw.severities, 0xff, c.severities},
-               {raw.target_ids, 0xffffffff, c.target_ids}};
-  for (const auto& l : lists) {
-    auto list = tools::parse_list(l.text, l.max);
-    if (!list) return tl::unexpected(list.error());
-    l.list = std::move(*list);
-  }
+  const tools::NumberList lists[] = {{raw.orgs, 0xffffffff, c.orgs},
+                                     {raw.operators, 0xffffffff, c.operators},
+                                     {raw.intents, 0xff, c.intents},
+                                     {raw.severities, 0xff, c.severities},
+                                     {raw.target_ids, 0xffffffff, c.target_ids}};
+  if (auto done = tools::parse_lists(lists); !done) return done;
   const auto source = parse_ip(raw.source), target = parse_ip(raw.target);
   if (!source) return tl::unexpected(source.error());
   if (!target) return tl::unexpected(target.error());
@@ -155,7 +125,11 @@ Result<void> understand_content(const Raw& raw, Content& c) {
   c.target_ip = *target;
   if (rte_ether_unformat_addr(raw.target_mac.c_str(), &c.target_mac) != 0)
     return fail(ErrorCode::invalid, "'{}' is not a MAC address", raw.target_mac);
-  return understand_keys(raw, c);
+  auto keys = tools::read_keys(raw.keys, raw.key_file);
+  if (!keys) return tl::unexpected(keys.error());
+  c.key = keys->for_all;
+  c.keys = std::move(keys->specs);
+  return {};
 }
 
 }  // namespace

@@ -2,7 +2,6 @@
 #include "tools/lf_node/options.hpp"
 
 #include <CLI/CLI.hpp>
-#include <fstream>
 
 #include "dataplane/lcp/header.hpp"
 #include "tools/common/text.hpp"
@@ -64,9 +63,7 @@ Result<void> understand(const Raw& raw, Options& o) {
   if (auto done = understand_each(raw.report_to, o.report_to, endpoint); !done) return done;
   if (auto done = understand_each(raw.keys, o.keys, tools::parse_key_spec); !done) return done;
   if (!raw.key_file.empty()) {
-    std::ifstream file(raw.key_file);
-    if (!file) return fail(ErrorCode::unavailable, "{}: cannot be read", raw.key_file);
-    auto specs = tools::read_key_specs(file, raw.key_file);
+    const auto specs = tools::read_key_file(raw.key_file);
     if (!specs) return tl::unexpected(specs.error());
     o.keys.insert(o.keys.end(), specs->begin(), specs->end());
   }

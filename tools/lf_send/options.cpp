@@ -101,42 +101,13 @@ Result<std::vector<uint8_t>> read_file(const std::string& path) {
   return std::vector<uint8_t>(std::istreambuf_iterator<char>(file), {});
 }
 
-Result<void> understand_keys(const Raw& raw, Options& o) {
-  for (const std::string& text : raw.keys) {
-    if (text.find(':') == text.npos) {
-      const auto bytes = tools::parse_hex16(text);
-      if (!bytes) return tl::unexpected(bytes.error());
-      o.key = *bytes;
-      continue;
-    }
-    const auto spec = tools::parse_key_spec(text);
-    if (!spec) return tl::unexpected(spec.error());
-    o.keys.push_back(*spec);
-  }
-  if (raw.key_file.empty()) return {};
-  std::ifstream file(raw.key_file);
-  if (!file) return fail(ErrorCode::unavailable, "{}: cannot be read", raw.key_file);
-  auto specs = tools::read_key_specs(file, raw.key_file);
-  if (!specs) return tl::unexpected(specs.error());
-  o.keys.insert(o.keys.end(), specs->begin(), specs->end());
-  return {};
-}
-
 Result<void> understand_lists(const Raw& raw, Options& o) {
-  const struct {
-    const std::string& text;
-    uint32_t max;
-    std::vector<uint32_t>& list;
-  } lists[] = {{raw.orgs, 0xffffffff, o.orgs},
-               {raw.operators, 0xffffffff, o.operators},
-               {raw.intents, 0xff, o.intents},
-               {raw.severities, 0xff, o.severities},
-               {raw.target_ids, 0xffffffff, o.target_ids}};
-  for (const auto& l : lists) {
-    auto list = tools::parse_list(l.text, l.max);
-    if (!list) return tl::unexpected(list.error());
-    l.list = std::move(*list);
-  }
+  const tools::NumberList lists[] = {{raw.orgs, 0xffffffff, o.orgs},
+                                     {raw.operators, 0xffffffff, o.operators},
+                                     {raw.intents, 0xff, o.intents},
+                                     {raw.severities, 0xff, o.severities},
+                                     {raw.target_ids, 0xffffffff, o.target_ids}};
+  if (auto done = tools::parse_lists(lists); !done) return done;
   return {};
 }
 
@@ -185,7 +156,10 @@ Result<void> understand(const Raw& raw, Options& o) {
   if (o.payload.size() > lcp::kPayloadMax)
     return fail(ErrorCode::invalid, "a payload of {} bytes does not fit a datagram",
                 o.payload.size());
-  if (auto done = understand_keys(raw, o); !done) return done;
+  auto keys = tools::read_keys(raw.keys, raw.key_file);
+  if (!keys) return tl::unexpected(keys.error());
+  o.key = keys->for_all;
+  o.keys = std::move(keys->specs);
   if (auto done = understand_lists(raw, o); !done) return done;
   return understand_faults(raw, o);
 }
