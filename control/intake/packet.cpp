@@ -3,7 +3,6 @@
 
 #include <rte_ether.h>
 #include <rte_ip.h>
-#include <rte_udp.h>
 #include <simdjson.h>
 
 #include <algorithm>
@@ -11,75 +10,30 @@
 #include <string>
 
 #include "control/intake/deadline.hpp"
+#include "control/probe/frame.hpp"
 #include "dataplane/net/address.hpp"
-#include "dataplane/net/checksum.hpp"
 
 namespace lf::intake {
 namespace {
 
 using simdjson::dom::element;
 
-constexpr uint8_t kHops = 64;
-constexpr size_t kFrameMin = 60;                                  // without the check sequence
-constexpr uint8_t kOurMac[] = {0x02, 'l', 'f', 'i', 'n', 0};      // locally administered
-constexpr uint32_t kDummyIpv4 = RTE_IPV4(192, 0, 0, 8);           // RFC 7600
+constexpr rte_ether_addr kOurMac = {{0x02, 'l', 'f', 'i', 'n', 0}};  // locally administered
+constexpr uint32_t kDummyIpv4 = RTE_BE32(RTE_IPV4(192, 0, 0, 8));  // RFC 7600
 constexpr uint8_t kDiscardIpv6[16] = {0x01, 0, 0, 0, 0, 0, 0, 0,  // RFC 6666: 100::/64
                                       0,    0, 0, 0, 0, 0, 0, 1};
 
-template <typename T>
-void append(std::vector<uint8_t>& frame, const T& header) {
-  const auto* bytes = reinterpret_cast<const uint8_t*>(&header);
-  frame.insert(frame.end(), bytes, bytes + sizeof header);
-}
-
-void append_link(std::vector<uint8_t>& frame, const Entrance& to) {
-  const uint16_t type =
-      rte_cpu_to_be_16(to.ip_version == 4 ? RTE_ETHER_TYPE_IPV4 : RTE_ETHER_TYPE_IPV6);
-  rte_ether_hdr ethernet{};
-  std::copy(to.mac.begin(), to.mac.end(), ethernet.dst_addr.addr_bytes);
-  std::copy(std::begin(kOurMac), std::end(kOurMac), ethernet.src_addr.addr_bytes);
-  ethernet.ether_type = to.vlan == 0 ? type : rte_cpu_to_be_16(RTE_ETHER_TYPE_VLAN);
-  append(frame, ethernet);
-  if (to.vlan != 0) append(frame, rte_vlan_hdr{rte_cpu_to_be_16(to.vlan), type});
-}
-
-void append_ip(std::vector<uint8_t>& frame, const Entrance& to, uint16_t udp_length) {
-  if (to.ip_version == 4) {
-    rte_ipv4_hdr ip{};
-    ip.version_ihl = RTE_IPV4_VHL_DEF;
-    ip.total_length = rte_cpu_to_be_16(static_cast<uint16_t>(sizeof ip + udp_length));
-    ip.fragment_offset = rte_cpu_to_be_16(RTE_IPV4_HDR_DF_FLAG);
-    ip.time_to_live = kHops;
-    ip.next_proto_id = IPPROTO_UDP;
-    ip.src_addr = rte_cpu_to_be_32(kDummyIpv4);
-    ip.dst_addr = net::to_ipv4(to.address);
-    net::set_ipv4_checksum(ip);
-    return append(frame, ip);
-  }
-  rte_ipv6_hdr ip{};
-  ip.vtc_flow = rte_cpu_to_be_32(6u << 28);
-  ip.payload_len = rte_cpu_to_be_16(udp_length);
-  ip.proto = IPPROTO_UDP;
-  ip.hop_limits = kHops;
-  std::memcpy(ip.src_addr, kDiscardIpv6, sizeof kDiscardIpv6);
-  net::to_ipv6(to.address, ip.dst_addr);
-  append(frame, ip);
-}
-
+// The frame as the data plane would get it from a client.
 std::vector<uint8_t> frame_of(const Entrance& to, lcp::Bytes datagram) {
-  std::vector<uint8_t> frame;
-  frame.reserve(datagram.size() + 80);
-  append_link(frame, to);
-  const size_t l3 = frame.size();
-  const auto length = static_cast<uint16_t>(sizeof(rte_udp_hdr) + datagram.size());
-  append_ip(frame, to, length);
-  const size_t l4 = frame.size();
-  append(frame, rte_udp_hdr{0, rte_cpu_to_be_16(to.udp_port), rte_cpu_to_be_16(length), 0});
-  frame.insert(frame.end(), datagram.begin(), datagram.end());
-  net::set_udp_checksum(frame.data() + l3, to.ip_version,
-                        *reinterpret_cast<rte_udp_hdr*>(frame.data() + l4));
-  frame.resize(std::max(frame.size(), kFrameMin));
-  return frame;
+  forward::Node us;
+  us.address = to.address;
+  us.source = to.ip_version == 4 ? net::from_ipv4(kDummyIpv4) : net::from_ipv6(kDiscardIpv6);
+  us.port = rte_cpu_to_be_16(to.udp_port);
+  std::copy(to.mac.begin(), to.mac.end(), us.mac.addr_bytes);
+  us.source_mac = kOurMac;
+  us.vlan_tci = to.vlan;
+  us.ip_version = to.ip_version;
+  return probe::frame_to(us, datagram);
 }
 
 // A text as it is, any other value as JSON.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // An Ethernet frame that carries an LCP datagram from us to a node, as the forwarding table says
-// it is reached. For what control itself sends (probes); commands are rewritten by workers. Pure.
+// it is reached; or to us, as a client reaches us, when `node` says that. For what control itself
+// makes (probes, commands of a batch, route.explain); commands are rewritten by workers. Pure.
 #pragma once
 
 #include <cstdint>
