@@ -128,19 +128,21 @@ void Service::submit(const rpc::Json& params, rpc::Reply reply) {
   changed_.notify_all();
 }
 
+// Waits for the next one. Null: the service stops.
+Service::JobPtr Service::next_of(std::deque<JobPtr>& queue) {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return stopping_ || !queue.empty(); });
+  if (stopping_) return nullptr;
+  JobPtr job = std::move(queue.front());
+  queue.pop_front();
+  return job;
+}
+
 // Thread: the sorter.
 void Service::sort_out() {
   pthread_setname_np(pthread_self(), "lf-intake");
   on_thread_start_();
-  while (true) {
-    JobPtr job;
-    {
-      std::unique_lock lock(mutex_);
-      changed_.wait(lock, [this] { return stopping_ || !unsorted_.empty(); });
-      if (stopping_) return;
-      job = std::move(unsorted_.front());
-      unsorted_.pop_front();
-    }
+  while (const JobPtr job = next_of(unsorted_)) {
     work(*job);
     job->sorted.store(true, std::memory_order_release);
     const bool sends = !job->error && !job->dry_run && job->accepted != 0;
@@ -204,15 +206,7 @@ void Service::answer(const JobPtr& job) {
 void Service::make_packets() {
   pthread_setname_np(pthread_self(), "lf-intake-out");
   on_thread_start_();
-  while (true) {
-    JobPtr job;
-    {
-      std::unique_lock lock(mutex_);
-      changed_.wait(lock, [this] { return stopping_ || !unsent_.empty(); });
-      if (stopping_) return;
-      job = std::move(unsent_.front());
-      unsent_.pop_front();
-    }
+  while (const JobPtr job = next_of(unsent_)) {
     make_packets_of(job);
   }
 }

@@ -69,6 +69,7 @@ class Service {
 
   // Helper threads.
   void sort_out();
+  JobPtr next_of(std::deque<JobPtr>& queue);
   void work(Job& job);
   void make_packets();
   void make_packets_of(const JobPtr& job);
