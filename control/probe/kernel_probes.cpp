@@ -192,6 +192,15 @@ void KernelProbes::on_ready(MonoNs now) {
   }
 }
 
+void KernelProbes::await_answer(NodeSlot slot) {
+  Running& probe = *running_[slot];
+  probe.step = Running::Step::receiving;
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.u32 = slot;
+  epoll_ctl(epoll_fd_, EPOLL_CTL_MOD, probe.fd, &event);
+}
+
 // As far as it gets without waiting.
 void KernelProbes::move_on(NodeSlot slot, MonoNs now) {
   Running& probe = *running_[slot];
@@ -214,11 +223,7 @@ void KernelProbes::move_on(NodeSlot slot, MonoNs now) {
     if (n < 0 && errno != EAGAIN && errno != EINTR) return finish(slot, false, now);
     if (n > 0) probe.sent += static_cast<size_t>(n);
     if (probe.sent < probe.to_send.size()) return;
-    probe.step = Running::Step::receiving;
-    epoll_event event{};
-    event.events = EPOLLIN;
-    event.data.u32 = slot;
-    epoll_ctl(epoll_fd_, EPOLL_CTL_MOD, probe.fd, &event);
+    await_answer(slot);
   }
   char buffer[kAnswerMax];
   const ssize_t n = recv(probe.fd, buffer, sizeof buffer, 0);
@@ -237,11 +242,7 @@ void KernelProbes::read_datagrams(NodeSlot slot, MonoNs now) {
       if (errno != EAGAIN && errno != EINTR) finish(slot, false, now);
       return;
     }
-    probe.step = Running::Step::receiving;
-    epoll_event event{};
-    event.events = EPOLLIN;
-    event.data.u32 = slot;
-    epoll_ctl(epoll_fd_, EPOLL_CTL_MOD, probe.fd, &event);
+    await_answer(slot);
   }
   char buffer[kDatagramMax];
   for (int k = 0; k < kDatagramsPerTurn; ++k) {

@@ -51,6 +51,7 @@ class KernelProbes {
   struct Running;
   explicit KernelProbes(int epoll_fd, Done done);
   void move_on(NodeSlot slot, MonoNs now);
+  void await_answer(NodeSlot slot);  // everything is sent
   void read_datagrams(NodeSlot slot, MonoNs now);
   void finish(NodeSlot slot, bool ok, MonoNs now);
 
