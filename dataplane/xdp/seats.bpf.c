@@ -7,13 +7,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "layout.h"
-
-struct {
-  __uint(type, BPF_MAP_TYPE_XSKMAP);
-  __uint(max_entries, LF_XDP_QUEUES_MAX);
-  __type(key, __u32);
-  __type(value, __u32);
-} xsks_map SEC(".maps");
+#include "seats_map.bpf.h"
 
 SEC("xdp")
 int lf_seats(struct xdp_md* ctx) {

@@ -13,6 +13,7 @@
 #include <linux/ipv6.h>
 
 #include "layout.h"
+#include "seats_map.bpf.h"
 
 #define INLINE static __always_inline
 #define FRAGMENT bpf_htons(0x3fff) /* more fragments, or an offset */
@@ -21,13 +22,6 @@
 enum { ARP_ETHERNET = 1, ARP_REQUEST = 1, ARP_REPLY = 2 };
 enum { UNREACHABLE4 = 3, TIME_EXCEEDED4 = 11, PARAMETER_PROBLEM4 = 12 };
 enum { UNREACHABLE6 = 1, PARAMETER_PROBLEM6 = 4, SOLICITATION = 135, ADVERTISEMENT = 136 };
-
-struct {
-  __uint(type, BPF_MAP_TYPE_XSKMAP);
-  __uint(max_entries, LF_XDP_QUEUES_MAX);
-  __type(key, __u32);
-  __type(value, __u32);
-} xsks_map SEC(".maps");
 
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);
