@@ -146,9 +146,10 @@ Result<void> Daemon::reload() {
   const auto org_index = [&slots](uint32_t id) { return slots.organisation(id); };
   auto tables = build_static(*loaded, slots);
   if (!tables) return done(tl::unexpected(tables.error()));
-  if (auto quotas = quotas_->check(*loaded, slots); !quotas) return done(quotas);
+  auto quotas = quotas_->prepare(*loaded, slots);
+  if (!quotas) return done(tl::unexpected(quotas.error()));
   if (auto policy = policy_->configure(*loaded, org_index); !policy) return done(policy);
-  if (auto quotas = quotas_->configure(*loaded, slots, rte_rdtsc()); !quotas) return done(quotas);
+  quotas_->take(std::move(*quotas), rte_rdtsc());
   static_tables_ = std::move(*tables);
   config_ = std::move(*loaded);
   slots_ = std::move(slots);

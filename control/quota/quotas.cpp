@@ -27,7 +27,9 @@ Result<std::unique_ptr<Quotas>> Quotas::create(const config::Config& config,
        .step_tsc = tsc_hz * kWindowSeconds / kWindowSteps,
        .start = now});
   if (!q->windows_) return fail(ErrorCode::unavailable, "no memory for {} quota windows", rings);
-  if (auto r = q->configure(config, slots, now); !r) return tl::unexpected(r.error());
+  auto first = q->prepare(config, slots);
+  if (!first) return tl::unexpected(std::move(first.error()));
+  q->take(std::move(*first), now);
   return q;
 }
 
@@ -41,29 +43,29 @@ void Quotas::Names::each_key(Visit&& visit) const {
   }
 }
 
-Result<void> Quotas::check(const config::Config& config, const forward::Slots& slots) const {
+Result<Quotas::Prepared> Quotas::prepare(const config::Config& config,
+                                         const forward::Slots& slots) const {
   auto names = names_of(config, slots);
   if (!names) return tl::unexpected(std::move(names.error()));
-  Table table = table_of(config, slots, workers_, tsc_hz_);
-  apply_set_limits(table);
-  return check_room(table, *names);
+  Prepared next{std::move(*names), table_of(config, slots, workers_, tsc_hz_)};
+  Table with_set_limits = next.table;
+  apply_set_limits(with_set_limits);
+  if (auto room = check_room(with_set_limits, next.names); !room)
+    return tl::unexpected(std::move(room.error()));
+  return next;
 }
 
-Result<void> Quotas::configure(const config::Config& config, const forward::Slots& slots, Tsc now) {
-  if (auto r = check(config, slots); !r) return r;
-  auto names = names_of(config, slots);
-  if (!names) return tl::unexpected(std::move(names.error()));
-  take_over(std::move(*names), now);
-  configured_ = table_of(config, slots, workers_, tsc_hz_);
+void Quotas::take(Prepared&& next, Tsc now) {
+  rename(std::move(next.names), now);
+  configured_ = std::move(next.table);
   current_ = configured_;
   apply_set_limits(current_);
   open_windows(current_, now);
   table_.reset();
-  return {};
 }
 
 Result<Quotas::Names> Quotas::names_of(const config::Config& config,
-                                       const forward::Slots& slots) const {
+                                       const forward::Slots& slots) {
   Names names;
   names.orgs.resize(slots.organisations.used());
   for (const config::Organisation& o : config.organisations) {
@@ -95,7 +97,7 @@ Result<void> Quotas::check_room(const Table& table, const Names& names) const {
 
 // Follows the numbers of organisations and intents. Windows and run-time limits of a number that
 // has a new owner are emptied: the owner is another one.
-void Quotas::take_over(Names&& next, Tsc now) {
+void Quotas::rename(Names&& next, Tsc now) {
   const Step step = windows_->step_at(now);
   const auto renew = [&](Key key) {
     windows_->reset(key, step);
@@ -224,7 +226,8 @@ std::optional<IntentIndex> Quotas::find_intent(std::string_view name) const {
 
 IntentIndex Quotas::find_intent(uint8_t code) const {
   for (size_t i = 1; i < names_.intents.size(); ++i)
-    if (!names_.intents[i].name.empty() && names_.intents[i].code == code) return static_cast<IntentIndex>(i);
+    if (!names_.intents[i].name.empty() && names_.intents[i].code == code)
+      return static_cast<IntentIndex>(i);
   return kOtherIntent;
 }
 

@@ -50,12 +50,12 @@ class Quotas {
                                                 const forward::Slots& slots, uint32_t workers,
                                                 uint64_t tsc_hz, Tsc now);
 
-  // Whether there is a window for everything that a new configuration limits. Changes nothing.
-  Result<void> check(const config::Config& config, const forward::Slots& slots) const;
-
-  // Follows a new configuration. Counts stay with their organisation and intent. Fails where
-  // check() does, and then without a change.
-  Result<void> configure(const config::Config& config, const forward::Slots& slots, Tsc now);
+  // What a new configuration makes of them: prepare() fails where there is no window for everything
+  // that is limited, and changes nothing. take() follows it; counts stay with their organisation
+  // and intent. Nothing else may happen to the quotas between the two.
+  struct Prepared;
+  Result<Prepared> prepare(const config::Config& config, const forward::Slots& slots) const;
+  void take(Prepared&& next, Tsc now);
 
   // Sets a limit at run time, or, without one, goes back to the configuration's.
   Result<void> set(Key key, std::optional<config::Quota> quota, Tsc now);
@@ -98,9 +98,9 @@ class Quotas {
   };
 
   Quotas(uint32_t workers, uint64_t tsc_hz) : workers_(workers), tsc_hz_(tsc_hz) {}
-  Result<Names> names_of(const config::Config& config, const forward::Slots& slots) const;
+  static Result<Names> names_of(const config::Config& config, const forward::Slots& slots);
   Result<void> check_room(const Table& table, const Names& names) const;
-  void take_over(Names&& next, Tsc now);
+  void rename(Names&& next, Tsc now);
   Limit& place(Table& table, Key key) const;
   Limit limit_at(const Table& table, Key key) const;
   void apply_set_limits(Table& table) const;
@@ -114,6 +114,11 @@ class Quotas {
   Table configured_;                    // limits of the configuration alone
   Table current_;                       // with those set at run time
   std::shared_ptr<const Table> table_;  // current_ as last handed out; null: changed since
+};
+
+struct Quotas::Prepared {
+  Names names;
+  Table table;  // limits of the configuration alone
 };
 
 // What the next command of this organisation and intent would get.

@@ -32,6 +32,11 @@ class QuotasTest : public ::testing::Test {
     quotas = std::move(Quotas::create(config, slots, 1, kHz, now).value());
   }
 
+  Result<void> configure() {
+    return quotas->prepare(config, slots).map([this](Quotas::Prepared&& next) {
+      quotas->take(std::move(next), now);
+    });
+  }
   Key key(std::string_view org, std::string_view intent = {}) {
     const OrgIndex o = *quotas->find_org(org);
     return intent.empty() ? org_key(o) : intent_key(o, *quotas->find_intent(intent));
@@ -157,7 +162,7 @@ TEST_F(QuotasTest, AReloadKeepsCountsAndLimitsSetAtRunTime) {
   std::swap(config.organisations[0], config.organisations[1]);
   config.organisations[0].intents["status-refresh"] = {80, false};
   ASSERT_TRUE(slots.sync(config));
-  ASSERT_TRUE(quotas->configure(config, slots, now));
+  ASSERT_TRUE(configure());
   EXPECT_EQ(key("acme"), acme);
   EXPECT_EQ(status(acme).used, 11u);
   EXPECT_EQ(status(acme).limit, 500);
@@ -175,10 +180,9 @@ TEST_F(QuotasTest, MoreLimitsThanWindowsAreRefusedWithoutAChange) {
     config.organisations.push_back({.name = fmt::format("o{}", id), .id = id});
   config.organisations[0].quota = {7, false};
   ASSERT_TRUE(slots.sync(config));
-  const auto checked = quotas->check(config, slots);
-  ASSERT_FALSE(checked);
-  EXPECT_NE(checked.error().message.find("have no window"), std::string::npos);
-  EXPECT_FALSE(quotas->configure(config, slots, now));
+  const auto refused = configure();
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("have no window"), std::string::npos);
   EXPECT_EQ(quotas->table(), table);
   EXPECT_EQ(quotas->windows().open_keys(), open);
   EXPECT_EQ(status(acme).limit, 200);
@@ -189,7 +193,7 @@ TEST_F(QuotasTest, AnOrganisationThatIsGoneHasNoLimits) {
   const Key acme = key("acme");
   config.organisations.erase(config.organisations.begin());
   ASSERT_TRUE(slots.sync(config));
-  ASSERT_TRUE(quotas->configure(config, slots, now));
+  ASSERT_TRUE(configure());
   EXPECT_FALSE(quotas->find_org("acme"));
   EXPECT_EQ(quotas->table()->org_limits[0], kUncounted);
   EXPECT_FALSE(quotas->set(acme, config::Quota{1, false}, now));
