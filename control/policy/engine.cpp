@@ -108,12 +108,12 @@ Result<void> Engine::configure(const config::Config& config, const OrgIndexOf& o
 // All that can fail comes before anything is in force: organisations' indexes belong to a
 // configuration, and workers must not see them with a program of the one before.
 Result<void> Engine::take_over(const config::Config& config) {
-  auto text = configured_rules(config);
-  if (!text) return tl::unexpected(std::move(text.error()));
+  auto rules = configured_rules(config);
+  if (!rules) return tl::unexpected(std::move(rules.error()));
   auto rows = identity_.read(config);
   if (!rows) return tl::unexpected(std::move(rows.error()));
-  const std::string hash = sha256_hex(*text);
-  const auto version = add_configured_rules(config, *text, hash);
+  const std::string hash = sha256_hex(rules->text);
+  const auto version = add_configured_rules(std::move(*rules), hash);
   if (!version) return tl::unexpected(version.error());
   const bool is_new = *version != 0;
   for (const uint32_t v : {is_new ? *version : active_.base, is_new ? 0 : active_.candidate})
@@ -139,32 +139,29 @@ Result<void> Engine::wait_for_program(uint32_t version) {
   return fail(ErrorCode::invalid, "policy version {} does not compile: {}", version, v.problem);
 }
 
-// The text of the configured rules, checked.
-Result<std::string> Engine::configured_rules(const config::Config& config) {
+Result<Engine::ConfiguredRules> Engine::configured_rules(const config::Config& config) {
   const std::string& path = config.policy.file;
   auto text = path.empty() ? Result<std::string>(kDefaultRules) : read_file(path);
-  if (!text) return text;
-  auto rules = load_rules(*text, path.empty() ? "shipped" : path, vocabulary_, NameCheck::strict);
+  if (!text) return tl::unexpected(std::move(text.error()));
+  const std::string source = path.empty() ? "shipped" : path;
+  auto rules = load_rules(*text, source, vocabulary_, NameCheck::strict);
   if (!rules) return tl::unexpected(std::move(rules.error()));
-  return text;
+  return ConfiguredRules{std::move(*text), source, std::move(*rules)};
 }
 
 // A text that was never stored becomes a version, to be activated for all; a known one leaves what
 // was activated last as it is: 0.
-Result<uint32_t> Engine::add_configured_rules(const config::Config& config, const std::string& text,
+Result<uint32_t> Engine::add_configured_rules(ConfiguredRules&& configured,
                                               const std::string& hash) {
   auto known = store_->find(hash);
   if (!known) return tl::unexpected(std::move(known.error()));
   if (*known && active_.base == 0)
     if (auto restored = restore_activation(); !restored) return tl::unexpected(restored.error());
   if (hash == rules_file_hash_ || (*known && active_.base != 0)) return 0;
-  const std::string source = config.policy.file.empty() ? "shipped" : config.policy.file;
   // Versions are for ever: what does not compile must not become one.
-  const auto rules = load_rules(text, source, vocabulary_, NameCheck::strict);
-  if (!rules) return tl::unexpected(rules.error());
-  if (auto tried = compile(*rules, orgs_, workers_); !tried)
-    return fail(tried.error().code, "{}: {}", source, tried.error().message);
-  return load(text, "configuration", source);
+  if (auto tried = compile(configured.rules, orgs_, workers_); !tried)
+    return fail(tried.error().code, "{}: {}", configured.source, tried.error().message);
+  return add(configured.text, std::move(configured.rules), "configuration", configured.source);
 }
 
 Result<void> Engine::restore_activation() {
@@ -178,17 +175,22 @@ Result<uint32_t> Engine::load(const std::string& text, const std::string& author
                               const std::string& source) {
   auto rules = load_rules(text, source, vocabulary_, NameCheck::strict);
   if (!rules) return tl::unexpected(std::move(rules.error()));
+  return add(text, std::move(*rules), author, source);
+}
+
+Result<uint32_t> Engine::add(const std::string& text, RuleSet&& rules, const std::string& author,
+                             const std::string& source) {
   VersionInfo info;
   info.author = author;
   info.source = source;
   info.loaded_us = clock_.unix_us();
-  info.rules = static_cast<uint32_t>(rules->rules.size());
+  info.rules = static_cast<uint32_t>(rules.rules.size());
   const auto version = store_->add(text, info);
   if (!version) return version;
   if (auto saved = save_names(); !saved) return tl::unexpected(std::move(saved.error()));
   LoadedVersion& v = loaded_[*version];
   if (v.rules.version == 0) {
-    v.rules = std::move(*rules);
+    v.rules = std::move(rules);
     v.rules.version = *version;
   }
   return version;

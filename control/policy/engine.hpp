@@ -108,10 +108,15 @@ class Engine {
  private:
   Engine(const Clock& clock, uint32_t workers) : clock_(clock), workers_(workers) {}
   Result<void> open_store(const std::string& path);
-  Result<std::string> configured_rules(const config::Config& config);
+  struct ConfiguredRules {
+    std::string text, source;
+    RuleSet rules;  // the text's
+  };
+  Result<ConfiguredRules> configured_rules(const config::Config& config);
   Result<void> take_over(const config::Config& config);
-  Result<uint32_t> add_configured_rules(const config::Config& config, const std::string& text,
-                                        const std::string& hash);
+  Result<uint32_t> add_configured_rules(ConfiguredRules&& configured, const std::string& hash);
+  Result<uint32_t> add(const std::string& text, RuleSet&& rules, const std::string& author,
+                       const std::string& source);
   Result<void> wait_for_program(uint32_t version);
   void set_orgs(const config::Config& config, const OrgIndexOf& org_index_of);
   Result<void> restore_activation();
