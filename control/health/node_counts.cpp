@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/health/node_counts.hpp"
 
-#include <algorithm>
+#include "control/base/latency_quantile.hpp"
 
 namespace lf::health {
 
@@ -71,24 +71,7 @@ void RecentLatency::update(const LatencyHistogram& total, double keep) {
 }
 
 double RecentLatency::quantile_us(double q) const {
-  double total = 0;
-  for (const float n : recent_) total += static_cast<double>(n);
-  if (total <= 0) return 0;
-  double wanted = std::clamp(q, 0.0, 1.0) * total;
-  uint32_t last = 0;
-  for (uint32_t b = 0; b < kLatencyBuckets; ++b) {
-    const double n = static_cast<double>(recent_[b]);
-    if (n <= 0) continue;
-    last = b;
-    if (wanted > n) {
-      wanted -= n;
-      continue;
-    }
-    const auto floor = static_cast<double>(latency_bucket_floor_us(b));
-    const auto next = static_cast<double>(latency_bucket_floor_us(b + 1));
-    return floor + (next - floor) * (wanted / n);
-  }
-  return static_cast<double>(latency_bucket_floor_us(last + 1));  // rounding ate the rest
+  return latency_quantile(std::span(recent_), q);
 }
 
 }  // namespace lf::health
