@@ -117,14 +117,11 @@ Result<void> Daemon::open_dataplane() {
                                {policy_wiring_->rings(), policy_wiring_->audit_drop_outcomes()});
   if (!set) return tl::unexpected(set.error());
   workers_ = std::move(*set);
-  policy_wiring_->connect([this](std::span<const uint8_t> frame, const Meta& meta) {
+  const auto inject = [this](std::span<const uint8_t> frame, const Meta& meta) {
     return workers_->inject(frame, meta);
-  });
-  intake_ =
-      std::make_unique<IntakeWiring>(config_, ports_->ports(), clock_, *loop_,
-                                     [this](std::span<const uint8_t> frame, const Meta& meta) {
-                                       return workers_->inject(frame, meta);
-                                     });
+  };
+  policy_wiring_->connect(inject);
+  intake_ = std::make_unique<IntakeWiring>(config_, ports_->ports(), clock_, *loop_, inject);
   publisher_ = std::make_unique<Publisher>(bridge_, workers_->stats(), tsc_hz_);
 
   neighbours_ = std::make_unique<neighbour::Service>(
