@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/pipeline/pipeline.hpp"
 
-#include <rte_udp.h>
-
-#include "dataplane/answer/answer.hpp"
-#include "dataplane/core/hold_end.hpp"
 #include "dataplane/core/mbuf_note.hpp"
-#include "dataplane/flow/send.hpp"
 #include "dataplane/identity/identity.hpp"
 #include "dataplane/parse/table.hpp"
 #include "dataplane/pipeline/state.hpp"
+#include "dataplane/pipeline/submitted.hpp"
 #include "dataplane/policy/table.hpp"
 #include "dataplane/rewrite/rewrite.hpp"
 #include "dataplane/validate/validate.hpp"
@@ -32,29 +28,6 @@ void take_out(Selection& from, const Selection& some) noexcept {
       from.index[kept++] = from.index[i];
   }
   from.count = kept;
-}
-
-// Whether control submitted the command and nobody on the wire waits for its answer: batch intake
-// sends from UDP port 0. A held command that is released is still known by that.
-bool is_submitted(const Burst& burst, uint32_t i) noexcept {
-  const Meta& meta = burst.meta[i];
-  if (meta.origin == Origin::wire) [[likely]]
-    return false;
-  const auto* udp = rte_pktmbuf_mtod_offset(burst.packets[i], const rte_udp_hdr*, meta.l4_offset);
-  return meta.origin == Origin::intake || (was_held(meta.origin) && udp->src_port == 0);
-}
-
-// Neighbours in a burst mostly leave through the same port.
-void send_as(Verdict verdict, Burst& burst, const Selection& live, Outbox& out) noexcept {
-  PortOut* to = nullptr;
-  uint16_t to_port = kPortsMax;
-  for (const uint8_t i : live) {
-    Meta& meta = burst.meta[i];
-    meta.verdict = verdict;
-    if (meta.out_port != to_port) to = &out.open(to_port = meta.out_port);
-    to->add(burst.packets[i], i);
-    burst.packets[i] = nullptr;
-  }
 }
 
 }  // namespace
@@ -241,13 +214,6 @@ void Pipeline::forward(const Snapshot& snapshot, Burst& burst, Selection& live, 
   report_too_big(snapshot, burst, too_big, now, out);
 }
 
-// What does not fit goes back to its sender as the ICMP message that says so.
-void Pipeline::report_too_big(const Snapshot& snapshot, Burst& burst, Selection& too_big, Tsc now,
-                              Outbox& out) noexcept {
-  too_big::run(*snapshot.forward, snapshot.parse->ports, state_->too_big, burst, too_big, now);
-  for (const uint8_t i : too_big) send(burst, i, out);
-}
-
 // A refused or held command gives its id back, so that the sender's retry is no duplicate.
 void Pipeline::give_back(Burst& burst, const Selection& owned) noexcept {
   for (const uint8_t i : owned) {
@@ -259,87 +225,6 @@ void Pipeline::give_back(Burst& burst, const Selection& owned) noexcept {
       dedup::give_back(*setup_.shared->ledger, state_->dedup, meta);
     }
   }
-}
-
-// Commands that stay for a while: delayed ones go into the wheel, held ones to control. Their
-// senders are told, when they want to know.
-void Pipeline::keep(const Snapshot& snapshot, Burst& burst, const Selection& owned, Tsc now,
-                    Outbox& out) noexcept {
-  State& s = *state_;
-  Selection kept{};
-  for (const uint8_t i : owned) {
-    if (burst.meta[i].verdict == Verdict::held) kept.add(i);
-  }
-  for (uint32_t k = 0; k < s.quota.delayed_count; ++k) {
-    const uint8_t i = s.quota.delayed[k].position;
-    burst.meta[i].reply_status = lcp::Status::delayed;
-    kept.add(i);
-  }
-  if (kept.count == 0) return;
-  notify(snapshot, burst, kept, out);
-  for (const uint8_t i : kept) {
-    if (burst.meta[i].verdict == Verdict::held) to_control(burst, i, ToControl::held, now, out);
-  }
-  if (s.quota.delayed_count == 0) return;
-  setup_.stats->quota_delayed.add(s.quota.delayed_count);
-  setup_.stats->parked.add(s.quota.delayed_count);
-  quota::park(s.quota, burst);
-  s.quota.delayed_count = 0;
-}
-
-// Refused commands become the REPLY to their sender, where that is authenticated and asked for it.
-// Those that control submitted go back there.
-void Pipeline::answer(const Snapshot& snapshot, Burst& burst, const Selection& commands, Tsc now,
-                      Outbox& out) noexcept {
-  Selection refused{};
-  for (const uint8_t i : commands) {
-    if (burst.packets[i] != nullptr && is_drop(burst.meta[i].verdict) &&
-        burst.meta[i].verdict != Verdict::too_big) {
-      if (is_submitted(burst, i)) [[unlikely]]
-        to_control(burst, i, ToControl::reply, now, out);
-      else
-        refused.add(i);
-    }
-  }
-  if (refused.count == 0) return;
-  answer::build(burst, refused);
-  sign_and_send(snapshot, burst, refused, out);
-}
-
-void Pipeline::notify(const Snapshot& snapshot, const Burst& burst, const Selection& kept,
-                      Outbox& out) noexcept {
-  Burst& notices = state_->notices;
-  notices.count = 0;
-  Selection live{};
-  for (const uint8_t i : kept) {
-    if (!answer::wanted(burst.meta[i]) || is_submitted(burst, i)) continue;
-    rte_mbuf* fresh = rte_pktmbuf_alloc(setup_.pool);
-    if (fresh == nullptr) break;
-    if (answer::copy(burst, i, notices, fresh)) {
-      live.add(notices.count - 1u);
-    } else {
-      out.drop(fresh);
-    }
-  }
-  if (live.count == 0) return;
-  answer::build(notices, live);
-  sign_and_send(snapshot, notices, live, out);
-  for (uint32_t i = 0; i < notices.count; ++i) {
-    if (notices.packets[i] != nullptr) out.drop(notices.packets[i]);
-  }
-}
-
-void Pipeline::sign_and_send(const Snapshot& snapshot, Burst& burst, const Selection& live,
-                             Outbox& out) noexcept {
-  lcp::Header* headers[kBurstMax];
-  for (uint32_t k = 0; k < live.count; ++k) headers[k] = burst.meta[live.index[k]].lcp;
-  authenticate::sign(*snapshot.authenticate, state_->authenticate, headers, live.count);
-  answer::finish(burst, live);
-  for (const uint8_t i : live) {
-    out.send(burst.meta[i].out_port, burst.packets[i], kNoPosition);
-    burst.packets[i] = nullptr;
-  }
-  setup_.stats->answers_sent.add(live.count);
 }
 
 void Pipeline::replies(const Snapshot& snapshot, Burst& burst, Tsc now, Outbox& out) noexcept {
@@ -356,119 +241,6 @@ void Pipeline::replies(const Snapshot& snapshot, Burst& burst, Tsc now, Outbox& 
   }
   for (const uint8_t i : submitted) to_control(burst, i, ToControl::reply, now, out);
   if (too_big.count != 0) report_too_big(snapshot, burst, too_big, now, out);
-}
-
-// REPORTs, APPROVALs and PROBE_REPLYs: checked here, understood by control.
-void Pipeline::from_nodes(const Snapshot& snapshot, Burst& burst, Tsc now, Outbox& out) noexcept {
-  State& s = *state_;
-  Selection& reports = s.sorted.reports;
-  if (reports.count != 0) {
-    authenticate::run(*snapshot.authenticate, s.authenticate, burst, reports, now);
-    match::find_senders(*snapshot.forward, burst, reports, Verdict::report_not_from_node);
-    for (const uint8_t i : reports) {
-      burst.decide(i, Verdict::report_taken);
-      to_control(burst, i, ToControl::report, now, out);
-    }
-  }
-  Selection& approvals = s.sorted.approvals;
-  if (approvals.count != 0) {
-    authenticate::run(*snapshot.authenticate, s.authenticate, burst, approvals, now);
-    for (const uint8_t i : approvals) {
-      burst.decide(i, Verdict::approval_taken);
-      to_control(burst, i, ToControl::approval, now, out);
-    }
-  }
-  Selection& probes = s.sorted.probe_replies;
-  if (probes.count != 0) {
-    authenticate::run(*snapshot.authenticate, s.authenticate, burst, probes, now);
-    match::find_senders(*snapshot.forward, burst, probes, Verdict::probe_unexpected);
-    for (const uint8_t i : probes) {
-      burst.decide(i, Verdict::probe_reply_taken);
-      to_control(burst, i, ToControl::probe_reply, now, out);
-    }
-  }
-}
-
-// New flows that policy or the quota refuses are dropped; further packets of the same flow in this
-// burst with them. Nothing of a flow can be parked: what a command would be held for is denied, and
-// what it would be delayed for goes on at once. Gives the flows that policy was asked about.
-Selection Pipeline::admit_flows(const Snapshot& snapshot, Burst& burst, Tsc now) noexcept {
-  State& s = *state_;
-  Selection judged{}, counted{};
-  flow::gather_new(*snapshot.flow, s.flow, burst, s.flow.fresh, judged, counted);
-  if ((judged.count | counted.count) == 0) return judged;
-  const uint64_t unix_us = setup_.shared->wall->unix_us(now);
-  const auto refuse = [&](const Selection& asked) {
-    for (const uint8_t i : asked)
-      if (burst.meta[i].verdict != Verdict::none)
-        flow::refuse(s.flow, burst, s.flow.fresh, i, burst.meta[i].verdict);
-  };
-  if (judged.count != 0) {
-    Selection live = judged;
-    identity::run(snapshot.policy->identity, burst, live, unix_us);
-    policy::run(*snapshot.policy, s.policy, burst, live);
-    for (const uint8_t i : judged)
-      if (burst.meta[i].verdict == Verdict::held) burst.decide(i, Verdict::policy_denied);
-    audit::admit(s.audit, burst, judged, live, judged.count);
-    refuse(judged);
-    keep_undecided(burst, counted);
-  }
-  if (counted.count != 0) {
-    const Selection asked = counted;
-    quota::run(*snapshot.quota, *setup_.shared->windows, s.quota, burst, counted, now, unix_us);
-    s.quota.delayed_count = 0;
-    refuse(asked);
-  }
-  keep_undecided(burst, s.flow.fresh);
-  return judged;
-}
-
-// Packets of flow services, both ways. A packet to an own port that belongs to no flow is no flow's
-// packet: it becomes an exception.
-void Pipeline::flows(const Snapshot& snapshot, Burst& burst, Tsc now, Outbox& out) noexcept {
-  State& s = *state_;
-  const flow::Table& table = *snapshot.flow;
-  flow::Nat& nat = *setup_.shared->nat;
-  Selection& live = s.sorted.flows;
-  Selection too_big{}, back{}, judged{};
-  flow::find(table, nat, s.flow, burst, live, now);
-  if (s.flow.fresh.count != 0) {
-    judged = admit_flows(snapshot, burst, now);
-    flow::open(table, *snapshot.forward, nat, s.flow, burst, s.flow.fresh, live, now);
-  }
-  flow::to_nodes(table, *snapshot.forward, s.flow, burst, live, too_big);
-  flow::to_clients(table, snapshot.parse->ports, s.flow, burst, back, too_big, s.sorted.exceptions);
-  send_as(Verdict::flow_forwarded, burst, live, out);
-  send_as(Verdict::flow_returned, burst, back, out);
-  if (judged.count != 0) {
-    audit::append(s.audit, burst, judged, setup_.shared->wall->unix_us(now));
-    for (const uint8_t i : judged) burst.meta[i].lcp = nullptr;
-  }
-  if (too_big.count == 0) return;
-  too_big::run(*snapshot.forward, snapshot.parse->ports, s.too_big, burst, too_big, now);
-  for (const uint8_t i : too_big) send(burst, i, out);
-}
-
-void Pipeline::exceptions(const Snapshot& snapshot, Burst& burst, Tsc now, Outbox& out) noexcept {
-  State& s = *state_;
-  exception::run(*snapshot.parse, burst, s.sorted.exceptions, s.sorted.probes, s.exceptions);
-  for (const uint8_t i : s.exceptions.transmit) send(burst, i, out);
-  for (const uint8_t i : s.exceptions.neighbours) {
-    copy_to_kernel(snapshot, burst, i, out);
-    to_control(burst, i, ToControl::neighbour, now, out);
-  }
-  for (const uint8_t i : s.exceptions.icmp_errors) {
-    to_control(burst, i, ToControl::icmp_error, now, out);
-  }
-}
-
-// The kernel behind an exception port resolves neighbours for itself: it needs their answers too.
-void Pipeline::copy_to_kernel(const Snapshot& snapshot, const Burst& burst, uint8_t position,
-                              Outbox& out) noexcept {
-  const uint8_t port = snapshot.parse->ports[burst.meta[position].in_port].kernel_port;
-  if (port == net::kNoPort) return;
-  rte_mbuf* copy = rte_pktmbuf_copy(burst.packets[position], setup_.pool, 0, UINT32_MAX);
-  if (copy != nullptr) out.send(port, copy, kNoPosition);
 }
 
 uint32_t Pipeline::due(const Snapshot& snapshot, Burst& burst, Tsc now, Outbox& out) noexcept {
@@ -527,24 +299,6 @@ void Pipeline::not_sent(Burst& burst, uint8_t position) noexcept {
     meta.verdict =
         meta.verdict == Verdict::to_kernel ? Verdict::kernel_port_full : Verdict::tx_full;
   }
-}
-
-void Pipeline::not_taken(Burst& burst, uint8_t position, rte_mbuf* packet, Outbox& out) noexcept {
-  Verdict& verdict = burst.meta[position].verdict;
-  switch (note_of(packet).kind) {
-    case ToControl::report:
-      verdict = Verdict::report_ring_full;
-      break;
-    case ToControl::approval:
-      verdict = Verdict::approval_ring_full;
-      break;
-    case ToControl::held:
-      verdict = Verdict::hold_full;
-      break;
-    default:
-      verdict = Verdict::control_ring_full;
-  }
-  out.drop(packet);
 }
 
 }  // namespace lf::pipeline
