@@ -39,30 +39,37 @@ struct Options {
 
 constexpr uint16_t kFlowPort = 5353;
 
-// Fills a frame anew: Ethernet, IPv4, UDP, LCP, payload; tag and UDP checksum come afterwards.
-inline void make_frame(rte_mbuf* m, const Options& o, uint64_t id, uint32_t org,
-                       uint64_t deadline_us) {
+// Fills a frame anew: Ethernet, IPv4, UDP, zeros. `source`: in host order.
+inline rte_udp_hdr* make_udp(rte_mbuf* m, uint32_t size, uint32_t source, uint16_t source_port,
+                             rte_be16_t port) {
   rte_pktmbuf_reset(m);
   m->port = 0;
-  auto* eth =
-      reinterpret_cast<rte_ether_hdr*>(rte_pktmbuf_append(m, static_cast<uint16_t>(o.size)));
-  std::memset(static_cast<void*>(eth), 0, o.size);
+  auto* eth = reinterpret_cast<rte_ether_hdr*>(rte_pktmbuf_append(m, static_cast<uint16_t>(size)));
+  std::memset(static_cast<void*>(eth), 0, size);
   eth->dst_addr = {{2, 0, 0, 0, 0, 1}};
   eth->src_addr = {{2, 0, 0, 0, 0, 2}};
   eth->ether_type = RTE_BE16(RTE_ETHER_TYPE_IPV4);
   auto* ip = reinterpret_cast<rte_ipv4_hdr*>(eth + 1);
-  const auto ip_length = static_cast<uint16_t>(o.size - sizeof *eth);
+  const auto ip_length = static_cast<uint16_t>(size - sizeof *eth);
   ip->version_ihl = RTE_IPV4_VHL_DEF;
   ip->total_length = rte_cpu_to_be_16(ip_length);
   ip->time_to_live = 64;
   ip->next_proto_id = 17;
-  ip->src_addr = rte_cpu_to_be_32(RTE_IPV4(10, 2, 0, 0) + static_cast<uint32_t>(id % 4096) + 1);
+  ip->src_addr = rte_cpu_to_be_32(source);
   ip->dst_addr = RTE_BE32(RTE_IPV4(10, 0, 0, 1));
   ip->hdr_checksum = rte_ipv4_cksum(ip);
   auto* udp = reinterpret_cast<rte_udp_hdr*>(ip + 1);
-  udp->src_port = rte_cpu_to_be_16(static_cast<uint16_t>(20000 + id % 20000));
-  udp->dst_port = RTE_BE16(lcp::kDefaultPort);
+  udp->src_port = rte_cpu_to_be_16(source_port);
+  udp->dst_port = port;
   udp->dgram_len = rte_cpu_to_be_16(static_cast<uint16_t>(ip_length - sizeof *ip));
+  return udp;
+}
+
+// A command; tag and UDP checksum come afterwards.
+inline void make_frame(rte_mbuf* m, const Options& o, uint64_t id, uint32_t org,
+                       uint64_t deadline_us) {
+  auto* udp = make_udp(m, o.size, RTE_IPV4(10, 2, 0, 0) + static_cast<uint32_t>(id % 4096) + 1,
+                       static_cast<uint16_t>(20000 + id % 20000), RTE_BE16(lcp::kDefaultPort));
   auto* h = reinterpret_cast<lcp::Header*>(udp + 1);
   h->magic = lcp::be16(lcp::kMagic);
   h->version = lcp::kVersion;
@@ -74,36 +81,17 @@ inline void make_frame(rte_mbuf* m, const Options& o, uint64_t id, uint32_t org,
   std::memcpy(h->command_id, &id, sizeof id);
   std::memcpy(h->command_id + 8, &org, sizeof org);
   h->deadline_us = lcp::be64(deadline_us);
-  h->payload_length =
-      lcp::be16(static_cast<uint16_t>(ip_length - sizeof *ip - sizeof *udp - sizeof *h));
+  h->payload_length = lcp::be16(
+      static_cast<uint16_t>(rte_be_to_cpu_16(udp->dgram_len) - sizeof *udp - sizeof *h));
   h->key_id = lcp::be16(1);
 }
 
 // A datagram of one of the flows, in no order that a cache could profit from.
 inline void make_flow_frame(rte_mbuf* m, const Options& o, uint64_t number) {
-  rte_pktmbuf_reset(m);
-  m->port = 0;
   const auto flow = static_cast<uint32_t>(number * 2654435761u % o.flows);
-  auto* eth =
-      reinterpret_cast<rte_ether_hdr*>(rte_pktmbuf_append(m, static_cast<uint16_t>(o.size)));
-  std::memset(static_cast<void*>(eth), 0, o.size);
-  eth->dst_addr = {{2, 0, 0, 0, 0, 1}};
-  eth->src_addr = {{2, 0, 0, 0, 0, 2}};
-  eth->ether_type = RTE_BE16(RTE_ETHER_TYPE_IPV4);
-  auto* ip = reinterpret_cast<rte_ipv4_hdr*>(eth + 1);
-  const auto ip_length = static_cast<uint16_t>(o.size - sizeof *eth);
-  ip->version_ihl = RTE_IPV4_VHL_DEF;
-  ip->total_length = rte_cpu_to_be_16(ip_length);
-  ip->time_to_live = 64;
-  ip->next_proto_id = 17;
-  ip->src_addr = rte_cpu_to_be_32(RTE_IPV4(10, 2, 0, 0) + flow / 32768 * 256 + 1);
-  ip->dst_addr = RTE_BE32(RTE_IPV4(10, 0, 0, 1));
-  ip->hdr_checksum = rte_ipv4_cksum(ip);
-  auto* udp = reinterpret_cast<rte_udp_hdr*>(ip + 1);
-  udp->src_port = rte_cpu_to_be_16(static_cast<uint16_t>(20000 + flow % 32768));
-  udp->dst_port = RTE_BE16(kFlowPort);
-  udp->dgram_len = rte_cpu_to_be_16(static_cast<uint16_t>(ip_length - sizeof *ip));
-  udp->dgram_cksum = rte_ipv4_udptcp_cksum(ip, udp);
+  auto* udp = make_udp(m, o.size, RTE_IPV4(10, 2, 0, 0) + flow / 32768 * 256 + 1,
+                       static_cast<uint16_t>(20000 + flow % 32768), RTE_BE16(kFlowPort));
+  udp->dgram_cksum = rte_ipv4_udptcp_cksum(reinterpret_cast<rte_ipv4_hdr*>(udp) - 1, udp);
 }
 
 // As net_pcap reads it.
