@@ -29,6 +29,17 @@ struct NumberList {
 };
 Result<void> parse_lists(std::span<const NumberList> lists);
 
+// Of an option that may be repeated.
+template <typename T, typename Parse>
+Result<void> parse_each(std::span<const std::string> texts, std::vector<T>& to, Parse parse) {
+  for (const std::string& text : texts) {
+    auto value = parse(text);
+    if (!value) return tl::unexpected(value.error());
+    to.push_back(std::move(*value));
+  }
+  return {};
+}
+
 // "250ms", "10s", "2m", "1.5" (seconds): nanoseconds.
 Result<int64_t> parse_duration_ns(std::string_view text);
 

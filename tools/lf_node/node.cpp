@@ -5,7 +5,6 @@
 #include <sys/prctl.h>
 
 #include <algorithm>
-#include <cstring>
 
 #include "tools/common/text.hpp"
 
@@ -15,7 +14,6 @@ namespace {
 constexpr int64_t kNapMin = 20'000;         // ns
 constexpr int64_t kNapMax = 50'000'000;     // ns; to notice `stop`
 constexpr uint32_t kReceiveRoundsMax = 16;  // batches a socket, before answers leave
-constexpr uint64_t kReportLifeUs = 10'000'000;
 
 }  // namespace
 
@@ -25,6 +23,7 @@ Node::Node(const Options& options, std::atomic<bool>& stop)
       behaviour_(options.behaviour),
       random_(options.seed ? options.seed : std::random_device{}()) {
   for (const tools::KeySpec& spec : options.keys) keys_.add(spec);
+  if (keys_.first()) reports_.emplace(*keys_.first(), random_());
 }
 
 Result<void> Node::open() {
@@ -207,20 +206,13 @@ void Node::report(int64_t now) {
       .draining = behaviour_.draining != 0,
       .successes = static_cast<uint32_t>(ok_),
       .failures = static_cast<uint32_t>(failed_)};
-  const tools::KeySpec& owner = *keys_.first();
-  lcp::Fields f{.org_id = owner.org, .key_id = owner.id};
-  f.deadline_us = static_cast<uint64_t>(clock_.unix_us()) + kReportLifeUs;
-  const uint64_t number[2] = {random_(), ++report_number_};
-  std::memcpy(f.command_id.data(), number, sizeof(number));
-  f.trace_id = f.command_id;
+  const tools::ReportDatagram datagram = reports_->make(r, clock_.unix_us());
   for (const tools::Endpoint& to : options_.report_to) {
     const auto channel = std::find_if(channels_.begin(), channels_.end(), [&](const Channel& c) {
       return c.socket.local().family() == to.family();
     });
     if (channel == channels_.end()) continue;
-    const auto out = add(*channel, to, sizeof(lcp::Header) + sizeof(lcp::ReportBody));
-    lcp::encode_report(out, f, r);
-    keys_.find(owner.org, owner.id)->sign(out);
+    std::ranges::copy(datagram, add(*channel, to, sizeof(datagram)).begin());
     ++summary_.reports;
   }
   ok_ = failed_ = worked_off_ = 0;

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <queue>
 #include <random>
 #include <span>
@@ -15,6 +16,7 @@
 #include "control/base/clock.hpp"
 #include "tools/common/histogram.hpp"
 #include "tools/common/key_ring.hpp"
+#include "tools/common/report_maker.hpp"
 #include "tools/common/udp.hpp"
 #include "tools/lf_node/behaviour.hpp"
 #include "tools/lf_node/control_lines.hpp"
@@ -80,6 +82,7 @@ class Node {
   Behaviour behaviour_;
   Server server_;
   std::mt19937_64 random_;
+  std::optional<tools::ReportMaker> reports_;
   ControlLines control_;
   std::vector<Channel> channels_;  // one for each --listen, and one for --reply-from
   uint32_t reply_channel_ = 0;     // of --reply-from, else not used
@@ -91,7 +94,6 @@ class Node {
 
   int64_t start_ns_ = 0, next_report_ns_ = 0, last_report_ns_ = 0;
   size_t script_at_ = 0;
-  uint64_t report_number_ = 0;
   // since the last report
   uint64_t ok_ = 0, failed_ = 0, worked_off_ = 0;
   tools::Histogram service_;

@@ -44,24 +44,13 @@ void add_options(CLI::App& app, Options& o, Raw& raw) {
   app.add_option("--ids", o.ids, "Write `command_id deliveries` for each command");
 }
 
-template <typename T, typename Parse>
-Result<void> understand_each(const std::vector<std::string>& texts, std::vector<T>& to,
-                             Parse parse) {
-  for (const std::string& text : texts) {
-    auto value = parse(text);
-    if (!value) return tl::unexpected(value.error());
-    to.push_back(std::move(*value));
-  }
-  return {};
-}
-
 Result<void> understand(const Raw& raw, Options& o) {
   const auto endpoint = [](const std::string& text) {
     return tools::parse_endpoint(text, lcp::kDefaultPort);
   };
-  if (auto done = understand_each(raw.listen, o.listen, endpoint); !done) return done;
-  if (auto done = understand_each(raw.report_to, o.report_to, endpoint); !done) return done;
-  if (auto done = understand_each(raw.keys, o.keys, tools::parse_key_spec); !done) return done;
+  if (auto done = tools::parse_each(raw.listen, o.listen, endpoint); !done) return done;
+  if (auto done = tools::parse_each(raw.report_to, o.report_to, endpoint); !done) return done;
+  if (auto done = tools::parse_each(raw.keys, o.keys, tools::parse_key_spec); !done) return done;
   if (!raw.key_file.empty()) {
     const auto specs = tools::read_key_file(raw.key_file);
     if (!specs) return tl::unexpected(specs.error());
