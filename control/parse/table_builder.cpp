@@ -20,11 +20,15 @@ bool same_endpoint(const config::Service& a, const config::Service& b) {
   return a.address == b.address && a.port == b.port && a.ip_version == b.ip_version;
 }
 
+bool is_command_service(const config::Service& service) {
+  return service.kind == config::ServiceKind::lcp;
+}
+
 // The service that takes an intent's commands on the endpoint of `first`.
 const config::Service& service_of(const config::Config& config, const config::Intent& intent,
                                   const config::Service& first) {
   for (const config::Service& service : config.services) {
-    if (service.kind == config::ServiceKind::lcp && !intent.chain.empty() &&
+    if (is_command_service(service) && !intent.chain.empty() &&
         service.name == intent.chain.back() && same_endpoint(service, first))
       return service;
   }
@@ -74,20 +78,32 @@ Result<void> add_port(const config::Config& config, const ports::PortInfo& info,
   return {};
 }
 
-// Where nodes answer: own addresses that are no service's, on the ports of services.
+void add_reply_endpoint(const OwnAddress& own, uint16_t port, Table& t) {
+  Endpoint e{.address = own.address,
+             .port = lcp::be16(port),
+             .ip_version = own.ip_version,
+             .takes_commands = false,
+             .service = {}};
+  std::ranges::fill(e.service, kNoService);
+  add_endpoint(t, e);
+}
+
+bool is_flow(const Table& t, const OwnAddress& own, uint16_t port) {
+  return find_flow(t, own.address, lcp::be16(port), IPPROTO_UDP, own.ip_version) != nullptr ||
+         find_flow(t, own.address, 0, IPPROTO_UDP, own.ip_version) != nullptr ||
+         find_flow(t, own.address, 0, 0, own.ip_version) != nullptr;
+}
+
+// Where nodes answer and report: own addresses that are no service's, on the ports of command
+// services. Nodes of flow services alone report to LCP's own port, where no flow goes.
 void add_reply_endpoints(const config::Config& config, Table& t) {
+  const bool has_commands = std::ranges::any_of(config.services, &is_command_service);
   for (const OwnAddress& own : std::vector(t.own)) {
     if (own.ip_version == 0) continue;
-    for (const config::Service& service : config.services) {
-      if (service.kind != config::ServiceKind::lcp) continue;
-      Endpoint e{.address = own.address,
-                 .port = lcp::be16(service.port),
-                 .ip_version = own.ip_version,
-                 .takes_commands = false,
-                 .service = {}};
-      std::ranges::fill(e.service, kNoService);
-      add_endpoint(t, e);
-    }
+    for (const config::Service& service : config.services)
+      if (is_command_service(service)) add_reply_endpoint(own, service.port, t);
+    if (!has_commands && !is_flow(t, own, lcp::kDefaultPort))
+      add_reply_endpoint(own, lcp::kDefaultPort, t);
   }
 }
 
@@ -141,7 +157,7 @@ Result<Table> build_table(const config::Config& config, const forward::Slots& sl
     if (auto added = add_port(config, info, t); !added) return tl::unexpected(added.error());
   for (const config::Service& service : config.services) {
     add_own(t, service.address, service.ip_version, 0);
-    if (service.kind == config::ServiceKind::flow) {
+    if (!is_command_service(service)) {
       add_flow_service(config, service, slots.service(service.name), t);
       continue;
     }

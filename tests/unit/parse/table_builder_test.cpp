@@ -71,6 +71,29 @@ TEST(ParseTable, OwnAddressesTakeAnswersOnServicePorts) {
   EXPECT_FALSE(at(t, "10.0.0.3", 9001));
 }
 
+TEST(ParseTable, NodesOfFlowsAloneReportToTheDefaultPortWhereNoFlowGoes) {
+  config::Config c = test::world();
+  c.services.resize(1);
+  config::Service& s = c.services[0];
+  s.kind = config::ServiceKind::flow;
+  s.protocol = config::Protocol::udp;
+  s.address = ip("10.0.0.3");
+  s.port = 53;
+  EXPECT_TRUE(at(build_table(c, test::world_ports()).value(), "10.0.0.3"));
+  for (const auto& [protocol, port] : {std::pair{config::Protocol::udp, lcp::kDefaultPort},
+                                       {config::Protocol::udp, uint16_t{0}},
+                                       {config::Protocol::any, uint16_t{0}}}) {
+    s.protocol = protocol;
+    s.port = port;
+    const Table t = build_table(c, test::world_ports()).value();
+    EXPECT_FALSE(at(t, "10.0.0.3")) << "the service's";
+    for (const char* own : {test::kOwn4, test::kOwn6}) {
+      ASSERT_TRUE(at(t, own));
+      EXPECT_FALSE(at(t, own)->takes_commands);
+    }
+  }
+}
+
 TEST(ParseTable, OwnAddressesKnowTheirPorts) {
   config::Config c = test::world();
   c.ports.push_back(c.ports[0]);
