@@ -3,6 +3,7 @@
 still before its commands time out."""
 
 import json
+import pathlib
 import signal
 import sys
 import time
@@ -10,8 +11,21 @@ import time
 from harness import check, conserved, equal, main
 from lab import KEYS, VIP4, Lab, basic_config, node_address
 
+PEER = pathlib.Path(__file__).parent / "flow_peer.py"
+WEB4, WEB_PORT = "10.71.0.100", 8080  # of the flow service
+# Opens a connection every 5 ms, and waits for nothing.
+OPENER = f"""
+import socket, time
+kept = []
+while True:
+    s = socket.socket()
+    s.setblocking(False)
+    s.connect_ex(("{WEB4}", {WEB_PORT}))
+    kept = kept[-10000:] + [s]
+    time.sleep(0.005)
+"""
 PORT = 7171       # of the nodes' applications
-TIMEOUT_S = 2     # of commands
+TIMEOUT_S = 3     # of commands
 RATE = 1500       # commands a second
 KEY = f"1:1:{KEYS[1]}"
 
@@ -44,15 +58,15 @@ def quiet_config():
     return config
 
 
-def stall(lab, application):
+def stall(lab, application, **which):
     """The application of node 1 stands still; what the data plane knew of the node when it had
     taken its weight, and how long that took."""
-    lab.wait_for("an equal share", lambda: node(lab)["weight"] > 0.2, 30)
-    equal(node(lab)["timeouts"], 0, "time-outs before")
+    lab.wait_for("an equal share", lambda: node(lab, **which)["weight"] > 0.2, 30)
+    equal(node(lab, **which)["timeouts"], 0, "time-outs before")
     start = time.monotonic()
     application.popen.send_signal(signal.SIGSTOP)
     seen = lab.wait_for("less weight", lambda: next(
-        (n for n in [node(lab)] if n["weight"] < 0.1), None), 30)
+        (n for n in [node(lab, **which)] if n["weight"] < 0.12), None), 30)
     return seen, time.monotonic() - start
 
 
@@ -102,6 +116,70 @@ def test_reports_of_others_are_refused():
         reported(lab)
 
 
+def test_a_server_that_accepts_no_connection_gets_no_more_of_them():
+    """A flow service, and no command service: who knows nothing of LCP still has REPORTs."""
+    with Lab("lfa5") as lab:
+        config = basic_config()
+        config["ports"][0]["addresses"].append(f"{WEB4}/24")
+        config["services"] = [{
+            "name": "web", "kind": "flow", "address": WEB4, "port": WEB_PORT, "protocol": "tcp",
+            "mode": "nat", "probe": "none", "health": {"warmup": 0},
+            "nodes": [{"name": f"n{n}", "id": n, "address": node_address(n)} for n in (1, 2, 3)]}]
+        lab.start_daemon(config)
+        lab.wait_for("the nodes' MAC addresses", lab.nodes_resolved)
+        servers = [lab.spawn(f"n{n}", f"web{n}", sys.executable, PEER, "serve", node_address(n),
+                             WEB_PORT, f"n{n}") for n in (1, 2, 3)]
+        for n in (1, 2, 3):
+            lab.wait_for("a listener", lambda: f":{WEB_PORT} " in lab.inside(f"n{n}", "ss",
+                                                                             "-Hltn"))
+            start_agent(lab, n, listen=f"{WEB_PORT}/tcp")
+        reported(lab)
+        opener = lab.spawn("client", "opener", sys.executable, "-c", OPENER)
+        seen, seconds = stall(lab, servers[0], service="web")
+        print(f"  weight {seen['weight']:.3f} after {seconds:.2f} s, score {seen['score']:.0f}")
+
+        def opened():
+            return [node(lab, f"n{n}", "web")["flows_opened"] for n in (1, 2, 3)]
+        before = opened()
+        lab.wait_for("300 more flows", lambda: sum(opened()) >= sum(before) + 300, 30)
+        got = [b - a for a, b in zip(before, opened())]
+        print(f"  flows opened from then on: {got}")
+        check(got[0] < 0.2 * sum(got), f"flows opened: {got}")
+        servers[0].popen.send_signal(signal.SIGCONT)
+        lab.wait_for("its weight again", lambda: node(lab, service="web")["weight"] > 0.2, 60)
+        opener.stop()
+        conserved(lab)
+
+
+def test_segments_sent_again_are_seen():
+    with Lab("lfa6", nodes=1) as lab:
+        lab.spawn("n1", "talker", sys.executable, "-c", f"""
+import socket, time
+s = socket.create_server(("{node_address(1)}", 80))
+c, _ = s.accept()
+while True:
+    c.sendall(bytes(1000))
+    time.sleep(0.01)
+""")
+        lab.wait_for("a listener", lambda: ":80 " in lab.inside("n1", "ss", "-Hltn"))
+        lab.spawn("client", "listener", sys.executable, "-c", f"""
+import socket
+s = socket.create_connection(("{node_address(1)}", 80))
+while s.recv(65536):
+    pass
+""")
+        agent = start_agent(lab, 1, "--json", listen="80/tcp")
+
+        def readings():
+            return [json.loads(line)["ports"][0] for line in agent.output().split("\n")[:-1]
+                    if line.startswith("{")]
+        lab.wait_for("segments", lambda: sum(r["segments"] for r in readings()) > 100, 30)
+        equal(sum(r["resent"] for r in readings()), 0, "segments sent again on a whole path")
+        lab.link("client", False)
+        lab.wait_for("segments sent again", lambda: any(r["resent"] for r in readings()), 60)
+        equal(readings()[-1]["connections"], 1, "connections")
+
+
 def agent_says(lab, *options, prefix=()):
     process = lab.spawn("n1", "says", *prefix, lab.bin / "lf-agent", *options)
     return process.wait(30), process.output()
@@ -120,8 +198,11 @@ def test_what_the_agent_prints():
         check(udp["receive_limit"] > 0, str(udp))
         check(seen["cpu"]["source"] in ("psi", "run-queue"), str(seen["cpu"]))
         check(seen["report"]["degraded"], "nobody listens on 80/tcp")
-        status, out = agent_says(lab, "--listen", f"{PORT}/udp", "--once",
-                                 prefix=["setpriv", "--bounding-set=-all"])
+        status, out = agent_says(lab, "--listen", f"{PORT}/udp", "--once", prefix=[
+            "setpriv", "--bounding-set=-all,+bpf,+perfmon"])
+        equal(status, 0, out)
+        status, out = agent_says(lab, "--listen", f"{PORT}/udp", "--once", prefix=[
+            "setpriv", "--bounding-set=-all"])
         equal(status, 1, out)
         check("CAP_BPF" in out and len(out.splitlines()) == 1, out)
         for wrong in (["--listen", "80"], ["--listen", "80/tcp"],
