@@ -30,15 +30,33 @@ std::string_view event_name(uint8_t code) {
 
 }  // namespace
 
+ReplayOutcome replay_outcome(const Record& r) {
+  if (r.kind != RecordKind::decision) return ReplayOutcome::none;
+  if (r.flags & Record::kUnkept) return ReplayOutcome::unkept;
+  switch (static_cast<Verdict>(r.verdict)) {
+    case Verdict::replay_late:
+    case Verdict::replay_exhausted:
+    case Verdict::replay_unroutable:
+      return ReplayOutcome::refused;
+    default:
+      return ReplayOutcome::none;
+  }
+}
+
+std::string_view name(ReplayOutcome outcome) {
+  static constexpr std::string_view names[] = {"none", "replay_refused", "replay_unkept"};
+  return names[static_cast<size_t>(outcome)];
+}
+
 bool Filter::matches(const Record& r) const {
   if (r.time_us < from_us || r.time_us > to_us || !same(kind, r.kind)) return false;
-  const bool by_decision =
-      trace_id || command_id || org_id || operator_id || version || rule || outcome || verdict;
+  const bool by_decision = trace_id || command_id || org_id || operator_id || version || rule ||
+                           outcome || verdict || replay;
   if (r.kind == RecordKind::gap) return !by_decision;
   return same_id(trace_id, r.trace_id) && same_id(command_id, r.command_id) &&
          same(org_id, r.org_id) && same(operator_id, r.operator_id) &&
          same(version, r.policy_version) && same(rule, r.rule) && same(outcome, r.outcome) &&
-         same(verdict, r.verdict);
+         same(verdict, r.verdict) && (!replay || *replay == replay_outcome(r));
 }
 
 bool Filter::may_match(const BlockHeader& h) const {
@@ -156,6 +174,8 @@ nlohmann::json to_json(const FoundRecord& found, const policy::Vocabulary& vocab
   j["verdict"] = verdict.name;
   j["stage"] = verdict.stage;
   if (r.node != 0xffff) j["node"] = r.node;
+  if (const auto replay = replay_outcome(r); replay != ReplayOutcome::none)
+    j["replay"] = name(replay);
   if (!was_evaluated(r)) return j;
   j["outcome"] = policy::outcome_name(static_cast<PolicyOutcome>(r.outcome));
   j["rule"] = rule_name(r.policy_version, r.rule);

@@ -7,6 +7,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "control/audit/segment.hpp"
 #include "control/policy/evaluate.hpp"
@@ -14,11 +15,19 @@
 
 namespace lf::audit {
 
+// What replay has to say about a command, beside what policy decided: it was refused because it
+// could not be sent again after its node failed; or it was sent, but could not be kept for replay.
+enum class ReplayOutcome : uint8_t { none, refused, unkept };
+
+ReplayOutcome replay_outcome(const Record& record);
+std::string_view name(ReplayOutcome outcome);  // as in --outcome
+
 struct Filter {
   std::optional<std::array<uint8_t, 16>> trace_id, command_id;
   std::optional<uint32_t> org_id, operator_id, version;
   std::optional<uint16_t> rule;
   std::optional<uint8_t> outcome, verdict;
+  std::optional<ReplayOutcome> replay;
   uint64_t from_us = 0, to_us = UINT64_MAX;
   std::optional<RecordKind> kind;
   uint64_t limit = 1000;

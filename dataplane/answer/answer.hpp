@@ -38,6 +38,9 @@ constexpr lcp::Status status_of(Verdict verdict) noexcept {
     case Verdict::unroutable:
     case Verdict::node_unresolved:
     case Verdict::trial_taken:
+    case Verdict::replay_late:
+    case Verdict::replay_exhausted:
+    case Verdict::replay_unroutable:
       return lcp::Status::unroutable;
     case Verdict::ledger_full:
     case Verdict::hold_full:

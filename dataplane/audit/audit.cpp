@@ -19,11 +19,14 @@ uint8_t flags_of(const Meta& m) noexcept {
   // The policy stage gives every command that it saw a version, or the released command's rule.
   const bool released = was_held(m.origin);
   const bool evaluated = m.policy_version != 0 && !released;
+  // What replay has to say is only about commands that were sent.
+  const bool unkept = m.verdict == Verdict::forwarded && m.replayable && m.unkept;
   return static_cast<uint8_t>(
       (m.authenticated ? Record::kAuthenticated : 0) |
       (m.comms_degraded ? Record::kCommsDegraded : 0) | (m.is_retry ? Record::kRetry : 0) |
       (released ? Record::kReleased : 0) | (m.origin == Origin::intake ? Record::kFromIntake : 0) |
-      (evaluated ? Record::kEvaluated : 0) | (m.org != kNoOrg ? Record::kOrgKnown : 0));
+      (evaluated ? Record::kEvaluated : 0) | (m.org != kNoOrg ? Record::kOrgKnown : 0) |
+      (unkept ? Record::kUnkept : 0));
 }
 
 void write(Record& r, const Meta& m, uint8_t worker, uint64_t now_us) noexcept {

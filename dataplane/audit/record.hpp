@@ -31,7 +31,7 @@ enum class EventCode : uint8_t {
 
 struct Record {
   static constexpr uint8_t kAuthenticated = 1, kCommsDegraded = 2, kRetry = 4, kReleased = 8,
-                           kFromIntake = 16, kEvaluated = 32, kOrgKnown = 64;
+                           kFromIntake = 16, kEvaluated = 32, kOrgKnown = 64, kUnkept = 128;
 
   uint64_t time_us;  // Unix time of the burst
   uint8_t trace_id[16];

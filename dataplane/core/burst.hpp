@@ -70,6 +70,7 @@ struct alignas(kCacheLine) Meta {
   alignas(kCacheLine) uint64_t ledger_ref = 0;  // ledger::Ref of the command's entry; 0: none
   bool is_retry = false;                        // of a command in flight: costs no quota
   bool replayable = false;                      // its intent is marked so
+  bool unkept = false;                          // replayable and sent, but could not be kept
   // -- identify + policy
   uint8_t clearance = 0, mfa_level = 0;
   uint32_t role_bits = 0;
@@ -91,7 +92,7 @@ struct alignas(kCacheLine) Meta {
   // -- parse, of a flow's packets
   uint8_t flow_protocol = 0;  // IP protocol, or flow::kFragment with it
   bool flow_quoted = false;   // an ICMP error; the flow is that of the packet it quotes
-  uint8_t pad[4] = {};
+  uint8_t pad[3] = {};
 };
 static_assert(sizeof(Meta) == 128);
 

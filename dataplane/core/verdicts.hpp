@@ -97,7 +97,10 @@ namespace lf {
   X(flow_table_full, 98, drop, flow, "no own port could be had for a new flow")                  \
   X(flow_unroutable, 99, drop, flow, "flow service has no node")                                 \
   X(tcp_truncated, 100, drop, parse, "packet shorter than its TCP header")                       \
-  X(flow_unknown, 101, drop, flow, "ICMP error about a flow that is not known")
+  X(flow_unknown, 101, drop, flow, "ICMP error about a flow that is not known")                 \
+  X(replay_late, 102, drop, replay, "its node failed and its deadline leaves no time to resend")   \
+  X(replay_exhausted, 103, drop, replay, "its node failed; the replay plan's budget was used up") \
+  X(replay_unroutable, 104, drop, replay, "its node failed and no other one can take it")
 
 enum class Verdict : uint8_t {
 #define LF_X(id, code, kind, stage, help) id = code,

@@ -126,9 +126,9 @@ class Pipeline {
   void send(Burst& burst, uint8_t position, Outbox& out) noexcept;
   void free_rest(Burst& burst, Outbox& out) noexcept;
   // -- replay.cpp
-  void keep_replayable(const Burst& burst, const Selection& sent, Tsc now) noexcept;
+  void keep_replayable(Burst& burst, const Selection& sent, Tsc now) noexcept;
   void take_returned(const Snapshot& snapshot, Burst& burst, Selection& live, Tsc now) noexcept;
-  void count_returned(const Burst& burst, const Selection& returned) noexcept;
+  void count_returned(Burst& burst, const Selection& returned) noexcept;
 
   Setup setup_;
   std::unique_ptr<State> state_;

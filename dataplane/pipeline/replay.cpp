@@ -37,22 +37,36 @@ void restore(const net::Ports& ports, const rewrite::Client& client, rte_mbuf* m
   meta.is_retry = false;  // the caller owns its entry as if it was fresh
 }
 
+// An order that refuses whatever is left says that the plan is at its end.
+Verdict why_refused(const replay::Work& work, const replay::Kept& kept, uint64_t now_us) noexcept {
+  const bool in_time = kept.deadline_us >= now_us;
+  return work.refuse_to_us == UINT64_MAX && in_time ? Verdict::replay_exhausted
+                                                    : Verdict::replay_late;
+}
+
+bool no_node(Verdict verdict) noexcept {
+  return verdict == Verdict::unroutable || verdict == Verdict::node_unresolved ||
+         verdict == Verdict::trial_taken;
+}
+
 }  // namespace
 
 // For commands that were recorded as sent and are not handed to the port yet.
-void Pipeline::keep_replayable(const Burst& burst, const Selection& sent, Tsc now) noexcept {
+void Pipeline::keep_replayable(Burst& burst, const Selection& sent, Tsc now) noexcept {
   State& s = *state_;
   if (s.kept.capacity() == 0) return;
   const Owed owed{*setup_.shared->ledger};
   const uint64_t unix_us = setup_.shared->wall->unix_us(now);
   for (const uint8_t i : sent) {
-    const Meta& meta = burst.meta[i];
+    Meta& meta = burst.meta[i];
     if (!meta.replayable) continue;
+    meta.unkept = false;
     // Without a record of the flight nobody can tell whether it is answered.
     const bool watched = (s.match.unwatched >> i & 1) == 0;
     if (watched &&
         s.kept.keep(burst.packets[i], meta, s.clients[i], ledger::stamp_of(now), unix_us, owed))
       continue;
+    meta.unkept = true;
     setup_.stats->replay_unkept.add(1);
   }
 }
@@ -72,7 +86,8 @@ void Pipeline::take_returned(const Snapshot& snapshot, Burst& burst, Selection& 
   replay::Orders& orders = *setup_.shared->orders;
   if (orders.active() == 0) return;
   replay::Work& work = s.kept_work;
-  s.kept.poll(orders, setup_.shared->wall->unix_us(now), work, owed);
+  const uint64_t unix_us = setup_.shared->wall->unix_us(now);
+  s.kept.poll(orders, unix_us, work, owed);
   for (uint32_t k = 0; k < work.count; ++k) {
     const uint32_t place = work.place[k];
     const replay::Kept kept = s.kept.kept(place);
@@ -95,14 +110,19 @@ void Pipeline::take_returned(const Snapshot& snapshot, Burst& burst, Selection& 
     const uint32_t i = burst.count++;
     restore(snapshot.parse->ports, kept.client, m, burst.meta[i]);
     burst.packets[i] = m;
-    if (work.phase == replay::Phase::refuse) burst.decide(i, Verdict::unroutable);
+    if (work.phase == replay::Phase::refuse) burst.decide(i, why_refused(work, kept, unix_us));
     live.add(i);
   }
 }
 
-void Pipeline::count_returned(const Burst& burst, const Selection& returned) noexcept {
+// What the choice of a node refused is a replay's own outcome, too.
+void Pipeline::count_returned(Burst& burst, const Selection& returned) noexcept {
   uint32_t sent = 0;
-  for (const uint8_t i : returned) sent += burst.meta[i].verdict == Verdict::forwarded;
+  for (const uint8_t i : returned) {
+    Meta& meta = burst.meta[i];
+    if (no_node(meta.verdict)) meta.verdict = Verdict::replay_unroutable;
+    sent += meta.verdict == Verdict::forwarded;
+  }
   if (sent != 0) setup_.stats->replays.add(sent);
   if (sent != returned.count) setup_.stats->replay_refused.add(returned.count - sent);
 }

@@ -46,6 +46,7 @@ struct Work {
   Phase phase = Phase::none;  // send or refuse; none: nothing to do now
   NodeSlot node = kNoNode;
   uint16_t count = 0;
+  uint64_t refuse_to_us = 0;  // Scope::deadline_us of the order
   uint32_t place[kBurstMax];
 };
 
@@ -115,6 +116,7 @@ class KeepPool {
     Scope scope;
     const Order order = orders.read(job_.node, scope);
     if (order.ticket != job_.ticket || order.phase == Phase::none) return leave_job();
+    work.refuse_to_us = scope.deadline_us;
     const uint32_t most = order.phase == Phase::send ? order.batch : kBurstMax;
     for (uint32_t looks = 0; looks < kWalkPerPoll && work.count < most; ++looks) {
       const uint32_t place = job_.cursor;

@@ -109,6 +109,35 @@ def test_without_replay_commands_in_flight_are_lost_and_no_more():
         equal(lab.rpc("stats")["replays"], 0, "replays")
 
 
+def test_what_could_not_be_kept_or_sent_again_is_counted_and_audited():
+    """The only node falls silent; the pool has room for some of what is in flight to it."""
+    with Lab("lfr8", nodes=1) as lab:
+        config = replayable_config(nodes=1)
+        config["replay"]["packets"] = 64
+        config["audit"] = {"enabled": True, "directory": str(lab.directory / "audit")}
+        lab.start_all(config)
+        send_while(lab, lambda: lab.link("n1", False), seconds=4)
+        lab.wait_for("the replay's end", lambda: all(
+            r["stage"] == "done" for r in lab.rpc("replay.status")["runs"]), 60)
+        status, stats = lab.rpc("replay.status"), lab.rpc("stats")
+        by_reason = {name: count for name, count in stats["verdicts"].items()
+                     if name.startswith("replay_") and count > 0}
+        print(f"  refused {by_reason}, unkept {status['unkept']}")
+        check(status["unkept"] > 0 and status["refused"] > 0, f"both happened: {status}")
+        equal(sum(by_reason.values()), status["refused"], "verdicts of refused replays")
+
+        def audited(outcome):
+            return json.loads(lfctl(lab, "--json", "audit", "query", "--outcome", outcome,
+                                    "--limit", "100000"))["records"]
+        lab.wait_for("records of all", lambda: (
+            len(audited("replay_refused")), len(audited("replay_unkept"))) == (
+            status["refused"], status["unkept"]), 10)
+        refused = [r["verdict"] for r in audited("replay_refused")]
+        equal({v: refused.count(v) for v in set(refused)}, by_reason, "audited refusals")
+        equal({r["verdict"] for r in audited("replay_unkept")}, {"forwarded"}, "unkept ones")
+        conserved(lab)
+
+
 def test_a_region_dies_and_returns_by_warm_up():
     with Lab("lfr6") as lab:
         config = replayable_config(

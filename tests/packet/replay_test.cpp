@@ -37,7 +37,7 @@ Packet to_second(const Packet& p) {
 
 // Two nodes a service; all commands go to the first one.
 struct TwoNodes {
-  explicit TwoNodes(uint32_t packets = 64) : rig(two_nodes, {.replay_packets = packets}) {
+  explicit TwoNodes(uint32_t packets = 64) : rig(two_nodes, {.audit_records = 64, .replay_packets = packets}) {
     for (const bool v6 : {false, true})
       for (const bool second : {false, true}) node(v6, second, BreakerFlag::closed);
     for (const bool v6 : {false, true}) node(v6, true, BreakerFlag::open);
@@ -57,12 +57,15 @@ struct TwoNodes {
     node(v6, true, BreakerFlag::closed);
     node(v6, false, BreakerFlag::open);
   }
-  Result order(Phase phase, bool v6 = false, bool second = false) {
+  Result order(Phase phase, bool v6 = false, bool second = false,
+               uint64_t deadline_us = UINT64_MAX) {
     const NodeSlot s = slot(v6, second);
     rig.orders().give(s, {.phase = phase, .batch = 64, .tokens = 64},
-                      {rig.live().breaker(s).epoch, UINT64_MAX});
+                      {rig.live().breaker(s).epoch, deadline_us});
     return rig.advance_ms(0);
   }
+
+  const audit::Record& last_record() { return rig.audit().at(rig.audit().published() - 1); }
 
   Rig rig;
 };
@@ -129,9 +132,10 @@ TEST_F(Replay, RefusalNamesItsReasonAndGivesTheIdBack) {
   expect_verdict(rig.run(p), V::forwarded);
   turn_over();
   const Result r = order(Phase::refuse);
-  expect_verdict(r, V::unroutable);
-  expect_sent(r, {own_reply(p, S::unroutable, V::unroutable, kNoLimit)});
+  expect_verdict(r, V::replay_exhausted);
+  expect_sent(r, {own_reply(p, S::unroutable, V::replay_exhausted, kNoLimit)});
   EXPECT_EQ(rig.stats().replay_refused.read(), 1u);
+  EXPECT_EQ(last_record().verdict, static_cast<uint8_t>(V::replay_exhausted));
   EXPECT_EQ(rig.kept(), 0u);
   expect_verdict(rig.run(from_node(1)), V::reply_unknown);
   expect_sent(rig.run(p), {to_second(p)});
@@ -142,9 +146,23 @@ TEST_F(Replay, WithoutAnyNodeItIsRefused) {
   expect_verdict(rig.run(p), V::forwarded);
   node(false, false, BreakerFlag::open);
   const Result r = order(Phase::send);
-  expect_verdict(r, V::unroutable);
-  expect_sent(r, {own_reply(p, S::unroutable, V::unroutable, kNoLimit)});
+  expect_verdict(r, V::replay_unroutable);
+  expect_sent(r, {own_reply(p, S::unroutable, V::replay_unroutable, kNoLimit)});
   EXPECT_EQ(rig.stats().replay_refused.read(), 1u);
+  EXPECT_EQ(last_record().verdict, static_cast<uint8_t>(V::replay_unroutable));
+}
+
+TEST_F(Replay, WhatWouldBeLateInTheNextRoundIsRefusedNow) {
+  Packet soon = command(1), later = command(2);
+  soon.lcp.deadline_us = kNowUs + 3'000'000;
+  later.lcp.deadline_us = kNowUs + 60'000'000;
+  rig.run_burst({soon, later});
+  turn_over();
+  const Result r = order(Phase::refuse, false, false, kNowUs + 10'000'000);
+  expect_verdict(r, V::replay_late);
+  expect_sent(r, {own_reply(soon, S::unroutable, V::replay_late, kNoLimit)});
+  EXPECT_EQ(last_record().verdict, static_cast<uint8_t>(V::replay_late));
+  EXPECT_EQ(rig.kept(), 1u);
 }
 
 TEST_F(Replay, WhatDoesNotFitTheOtherNodeIsTooBig) {
@@ -212,11 +230,15 @@ class SmallPool : public testing::Test, protected TwoNodes {
   SmallPool() : TwoNodes(2) {}
 };
 
-TEST_F(SmallPool, WhatCannotBeKeptIsCounted) {
+TEST_F(SmallPool, WhatCannotBeKeptIsCountedAndAudited) {
   const Result r = rig.run_burst({command(1), command(2), command(3)});
   EXPECT_EQ(r.sent.size(), 3u);
   EXPECT_EQ(rig.kept(), 2u);
   EXPECT_EQ(rig.stats().replay_unkept.read(), 1u);
+  for (const uint32_t i : {0, 1, 2}) {
+    EXPECT_EQ(rig.audit().at(i).verdict, static_cast<uint8_t>(V::forwarded));
+    EXPECT_EQ((rig.audit().at(i).flags & audit::Record::kUnkept) != 0, i == 2) << i;
+  }
   turn_over();
   EXPECT_EQ(order(Phase::send).sent.size(), 2u);
 }

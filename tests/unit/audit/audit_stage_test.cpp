@@ -95,6 +95,18 @@ TEST(AuditStage, RecordHoldsWhatDecided) {
                          Record::kOrgKnown);
 }
 
+TEST(AuditStage, OnlySentCommandsAreUnkept) {
+  Worker w;
+  const Selection two = w.packets(2);
+  for (const uint32_t i : {0, 1}) w.burst->meta[i].replayable = w.burst->meta[i].unkept = true;
+  w.burst->meta[0].verdict = Verdict::forwarded;
+  w.burst->meta[1].verdict = Verdict::unroutable;
+  audit::append(w.state, *w.burst, two, 1);
+  const auto records = w.take();
+  EXPECT_EQ(records.at(0).flags & Record::kUnkept, Record::kUnkept);
+  EXPECT_EQ(records.at(1).flags & Record::kUnkept, 0);
+}
+
 TEST(AuditStage, OverflowBecomesAGapWithItsNumbers) {
   Worker w;           // 7 places and one for the gap record
   w.append(5, 1000);  // 0..4

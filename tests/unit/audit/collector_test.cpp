@@ -146,6 +146,25 @@ TEST_F(CollectorTest, FiltersNarrow) {
   EXPECT_TRUE(find(none).empty());
 }
 
+TEST(AuditFilter, ReplayOutcomesAreByVerdictAndFlag) {
+  Record sent{}, unkept{}, late{}, event{};
+  for (Record* r : {&sent, &unkept, &late}) r->kind = RecordKind::decision;
+  sent.verdict = unkept.verdict = static_cast<uint8_t>(Verdict::forwarded);
+  unkept.flags = Record::kUnkept;
+  late.verdict = event.verdict = static_cast<uint8_t>(Verdict::replay_late);
+  event.kind = RecordKind::event;
+  const auto matching = [&](ReplayOutcome outcome) {
+    Filter f;
+    f.replay = outcome;
+    std::vector<const Record*> out;
+    for (const Record* r : {&sent, &unkept, &late, &event})
+      if (f.matches(*r)) out.push_back(r);
+    return out;
+  };
+  EXPECT_EQ(matching(ReplayOutcome::refused), std::vector<const Record*>{&late});
+  EXPECT_EQ(matching(ReplayOutcome::unkept), std::vector<const Record*>{&unkept});
+}
+
 TEST_F(CollectorTest, GapsAreRecordsAndTheChainKnowsThem) {
   start(1, 64);
   for (int n = 0; n < 10; ++n) workers[0]->decide(32, now());
