@@ -74,7 +74,7 @@ std::unique_ptr<NodeRecord> HealthEngine::make_node(const config::Service& servi
   record->base_weight = node.weight;
   record->window = window_for(service.health);
   record->counts = counts.read(record->slot);
-  record->counts_before = record->counts;
+  record->counts_before = record->part_mark = record->counts;
   record->recent.update(counts.latencies(record->slot), 0);
   record->recent.update(counts.latencies(record->slot), 0);  // nothing of the last owner stays
   record->older_mark = record->newer_mark = {now.mono, record->counts.sent};

@@ -34,6 +34,7 @@ struct ServiceRecord {
   bool changed = true;               // something happened that the next tick must plan for
   std::optional<MonoNs> sampled_at;  // on the beat
   MonoNs counted_at = 0;             // when that really was
+  MonoNs part_at = 0;                // when the latest part of the interval ended
   std::optional<MonoNs> histograms_at;
   double demand_per_s = 0;
   bool planned = false;     // `plan` is of the configuration in force
@@ -86,6 +87,7 @@ class HealthEngine {
   void touch(const NodeRecord& node);
   bool tick_service(ServiceRecord& s, Now now, const CountsReader& counts, forward::NodeLive& live);
   bool follow_breakers(ServiceRecord& s, const forward::NodeLive& live, Now now);
+  void take_parts(ServiceRecord& s, Now now, const CountsReader& counts);
   void take_samples(ServiceRecord& s, Now now, const CountsReader& counts, forward::NodeLive& live);
   void step_nodes(ServiceRecord& s, Now now);
 

@@ -97,7 +97,10 @@ bool HealthEngine::tick_service(ServiceRecord& s, Now now, const CountsReader& c
                                 forward::NodeLive& live) {
   const MonoNs interval = MonoNs{s.settings.health.interval_ms} * kMs;
   const bool due = !s.sampled_at || now.mono - *s.sampled_at >= interval;
-  if (due) take_samples(s, now, counts, live);
+  if (due)
+    take_samples(s, now, counts, live);
+  else
+    take_parts(s, now, counts);
   const bool moved = follow_breakers(s, live, now);
   if (!due && !moved && !s.changed) return false;
   // The dead-band is against noise: what an operator or a transition changes holds exactly.
@@ -116,6 +119,14 @@ bool HealthEngine::tick_service(ServiceRecord& s, Now now, const CountsReader& c
   return true;
 }
 
+// Ticks need not be on time: a part may be a little short.
+void HealthEngine::take_parts(ServiceRecord& s, Now now, const CountsReader& counts) {
+  const MonoNs least = MonoNs{s.settings.health.interval_ms} * kMs / (kLatencyParts + 1);
+  if (now.mono - s.part_at < least) return;
+  s.part_at = now.mono;
+  for (auto& n : s.nodes) take_part(*n, counts.read(n->slot));
+}
+
 void HealthEngine::take_samples(ServiceRecord& s, Now now, const CountsReader& counts,
                                 forward::NodeLive& live) {
   const MonoNs interval = MonoNs{s.settings.health.interval_ms} * kMs;
@@ -123,7 +134,7 @@ void HealthEngine::take_samples(ServiceRecord& s, Now now, const CountsReader& c
   const MonoNs passed = first ? 0 : now.mono - s.counted_at;
   const bool late = first || now.mono - *s.sampled_at >= 2 * interval;
   s.sampled_at = late ? now.mono : *s.sampled_at + interval;  // keeps the beat
-  s.counted_at = now.mono;
+  s.counted_at = s.part_at = now.mono;
   const bool histograms = !s.histograms_at || now.mono - *s.histograms_at >= kHistogramEveryNs;
   if (histograms) s.histograms_at = now.mono;
   uint64_t sent = 0;

@@ -12,11 +12,11 @@ Outcomes outcomes_of(const NodeCounts& d) {
   return {d.ok + d.other, d.failed + d.busy + d.unreachable, d.timeouts};
 }
 
-void take_latency(NodeRecord& node, const NodeCounts& d, MonoNs now) {
-  const uint64_t settled = d.replies() + d.timeouts;
-  if (settled == 0) return;
-  node.latency.add(now,
-                   static_cast<double>(d.latency_sum_us) / static_cast<double>(settled) / 1000.0);
+void take_latency(NodeRecord& node, MonoNs now) {
+  const auto ms = node.interval_latency.take_ms();
+  if (!ms) return;
+  if (!node.latency_of_commands) node.latency.restart();  // probes know another latency
+  node.latency.add(now, *ms);
   node.latency_of_commands = true;
 }
 
@@ -90,8 +90,15 @@ void remember(NodeRecord& node, Cause cause, Now now) {
   node.shown = to;
 }
 
+void take_part(NodeRecord& node, const NodeCounts& counts) {
+  const NodeCounts d = counts - node.part_mark;
+  node.part_mark = counts;
+  node.interval_latency.add(d.replies() + d.timeouts, d.latency_sum_us);
+}
+
 void take_sample(NodeRecord& node, const config::Service& service, const NodeCounts& counts,
                  MonoNs now) {
+  take_part(node, counts);
   const NodeCounts d = counts - node.counts;
   node.counts = counts;
   const bool answers_pass_us = service.mode == forward::Mode::proxy;
@@ -107,7 +114,7 @@ void take_sample(NodeRecord& node, const config::Service& service, const NodeCou
   if (service.probe.kind != config::ProbeKind::none)
     patience_ms = std::max(patience_ms, 2 * service.probe.interval_ms);
   node.stale = !node.window.newest() || now - *node.window.newest() > patience_ms * kMs;
-  if (answers_pass_us) take_latency(node, d, now);
+  if (answers_pass_us) take_latency(node, now);
   const MonoNs timeout_ns = MonoNs{service.timeout_ms} * kMs;
   find_lost(node, timeout_ns + MonoNs{service.health.interval_ms} * kMs, now);
 }

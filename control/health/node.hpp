@@ -60,6 +60,8 @@ struct NodeRecord {
   Outcomes pending;          // of commands, too few for a sample so far
   Outcomes probes;           // since the latest sample
   Outcomes reported;         // by the node itself, since the latest sample
+  NodeCounts part_mark;             // at the end of the interval's latest part
+  IntervalLatency interval_latency;  // since the latest sample
   LatencyEstimate latency;
   bool latency_of_commands = false;  // else of probes
   RecentLatency recent;
@@ -98,6 +100,8 @@ NodeState state_of(const NodeRecord& node);
 void update_service(NodeRecord& node, MonoNs now);
 void remember(NodeRecord& node, Cause cause, Now now);  // updates `shown`, adds to the history
 
+// A part of an interval is over: its answers, for the interval's latency.
+void take_part(NodeRecord& node, const NodeCounts& counts);
 // The interval's outcomes from counts (and, where answers do not pass us, from REPORTs), as a
 // sample into the window; latency, staleness and what was lost.
 void take_sample(NodeRecord& node, const config::Service& service, const NodeCounts& counts,
