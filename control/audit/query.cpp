@@ -53,6 +53,8 @@ bool Filter::matches(const Record& r) const {
   const bool by_decision = trace_id || command_id || org_id || operator_id || version || rule ||
                            outcome || verdict || replay;
   if (r.kind == RecordKind::gap) return !by_decision;
+  // An event has none of these; its verdict is an EventCode.
+  if (r.kind == RecordKind::event && (rule || outcome || verdict || replay)) return false;
   return same_id(trace_id, r.trace_id) && same_id(command_id, r.command_id) &&
          same(org_id, r.org_id) && same(operator_id, r.operator_id) &&
          same(version, r.policy_version) && same(rule, r.rule) && same(outcome, r.outcome) &&

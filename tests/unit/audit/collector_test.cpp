@@ -146,6 +146,23 @@ TEST_F(CollectorTest, FiltersNarrow) {
   EXPECT_TRUE(find(none).empty());
 }
 
+TEST(AuditFilter, EventsHaveNoOutcome) {
+  Record event{};
+  event.kind = RecordKind::event;
+  event.outcome = static_cast<uint8_t>(PolicyOutcome::allow);
+  event.verdict = static_cast<uint8_t>(EventCode::activate);
+  Filter f;
+  EXPECT_TRUE(f.matches(event));
+  f.outcome = event.outcome;
+  EXPECT_FALSE(f.matches(event));
+  f = {};
+  f.verdict = event.verdict;
+  EXPECT_FALSE(f.matches(event));
+  f = {};
+  f.rule = event.rule;
+  EXPECT_FALSE(f.matches(event));
+}
+
 TEST(AuditFilter, ReplayOutcomesAreByVerdictAndFlag) {
   Record sent{}, unkept{}, late{}, event{};
   for (Record* r : {&sent, &unkept, &late}) r->kind = RecordKind::decision;
