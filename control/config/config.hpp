@@ -64,10 +64,21 @@ struct Port {
   bool operator==(const Port&) const = default;
 };
 
+// Which organisations' prefixes are denied in the driver while they are refused anyway.
+struct XdpPush {
+  bool quota = false;           // a hard quota, or one of 0, is exhausted
+  bool policy = false;          // no rule can allow or hold anything
+  uint32_t after_s = 10;        // for so long without a break
+  uint32_t for_s = 60;          // at most so long, then it is looked at anew
+  uint32_t above_per_s = 1000;  // quota: refusals a second, or it is not worth it
+  bool operator==(const XdpPush&) const = default;
+};
+
 // What the program on af_xdp ports does (docs/af_xdp.md).
 struct Xdp {
   bool steering = true;      // false: such a port takes every packet from the kernel
   std::vector<Prefix> deny;  // sources
+  XdpPush push;
   bool operator==(const Xdp&) const = default;
 };
 

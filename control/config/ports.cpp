@@ -5,6 +5,21 @@
 #include "dataplane/xdp/layout.h"
 
 namespace lf::config {
+namespace {
+
+constexpr uint64_t kSecond = 1'000'000;  // in microseconds
+
+void read_push(Context& context, Map& parent, XdpPush& out) {
+  Map map(context, parent.child("push"), parent.path_of("push"));
+  map.boolean("quota", out.quota);
+  map.boolean("policy", out.policy);
+  map.duration("after", out.after_s, kSecond, 1, 3'600);
+  map.duration("for", out.for_s, kSecond, 1, 86'400);
+  map.integer("above_per_s", out.above_per_s, 1, 1'000'000'000);
+  map.finish();
+}
+
+}  // namespace
 
 void read_port(Context& context, const YAML::Node& node, std::string path, Port& out) {
   Map map(context, node, std::move(path));
@@ -45,6 +60,7 @@ void read_xdp(Context& context, const YAML::Node& node, Xdp& out) {
   Map map(context, node, "xdp");
   map.boolean("steering", out.steering);
   map.prefixes("deny", out.deny);
+  read_push(context, map, out.push);
   map.finish();
   if (out.deny.size() > LF_XDP_DENY_MAX)
     map.error("deny", "lists more than " + std::to_string(LF_XDP_DENY_MAX) + " prefixes");

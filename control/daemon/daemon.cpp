@@ -11,6 +11,7 @@
 #include "control/health/commands.hpp"
 #include "control/metrics/commands.hpp"
 #include "control/metrics/render.hpp"
+#include "control/xdp/host_ports.hpp"
 
 namespace lf::daemon {
 namespace {
@@ -73,6 +74,7 @@ Result<void> Daemon::open_dataplane() {
   if (!ports) return tl::unexpected(ports.error());
   ports_ = std::move(*ports);
   log_ports(*ports_);
+  for (const std::string& warning : xdp::shared_port_warnings(config_)) spdlog::warn("{}", warning);
 
   auto ledger = LedgerMemory::create(config_.ledger, {rte_rdtsc(), clock_.unix_us(), tsc_hz_}, 0);
   if (!ledger) return tl::unexpected(ledger.error());

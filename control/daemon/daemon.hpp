@@ -26,6 +26,7 @@
 #include "control/metrics/http_server.hpp"
 #include "control/metrics/stats_view.hpp"
 #include "control/neighbour/service.hpp"
+#include "control/policy/denied_orgs.hpp"
 #include "control/policy/engine.hpp"
 #include "control/ports/port_set.hpp"
 #include "control/probe/prober.hpp"
@@ -85,6 +86,7 @@ class Daemon {
   void take(const rte_mbuf& packet, const Note& note);
   void hear(uint16_t port, std::span<const uint8_t> frame, MonoNs now);  // a neighbour
   void warn_of_evictions(const metrics::StatsView& view);
+  xdp::Standing standing_of(uint32_t org_id);
   // -- breakers, replay (resilience.cpp)
   void tick_breakers(MonoNs now);
   void take_icmp_error(std::span<const uint8_t> frame, const Meta& meta);
@@ -122,6 +124,7 @@ class Daemon {
   // Control modules.
   std::unique_ptr<neighbour::Service> neighbours_;
   std::unique_ptr<xdp::Steering> steering_;
+  policy::DeniedOrgs denied_orgs_;  // that xdp.push asks for
   std::unique_ptr<NodeStats[]> own_counts_;     // what control itself saw of nodes: unreachable
   std::vector<const NodeStats*> count_blocks_;  // the workers' and own_counts_
   std::unique_ptr<health::WorkerCounts> counts_;

@@ -11,6 +11,7 @@
 #include "control/config/load.hpp"
 #include "control/daemon/daemon.hpp"
 #include "control/ports/eal.hpp"
+#include "control/xdp/host_ports.hpp"
 
 namespace {
 
@@ -21,6 +22,8 @@ int run(const std::string& path, const std::string& socket, bool check) {
     return 1;
   }
   if (check) {
+    for (const std::string& warning : lf::xdp::shared_port_warnings(*config))
+      fmt::print(stderr, "{}: warning: {}\n", path, warning);
     fmt::print("{}: ok ({} ports, {} services, {} organisations)\n", path, config->ports.size(),
                config->services.size(), config->organisations.size());
     return 0;

@@ -92,9 +92,29 @@ void Daemon::warn_of_evictions(const metrics::StatsView& view) {
   last = {now, count, sum};
 }
 
+// What XDP may push an organisation's prefixes for. Policy counts where it judges every flow: a
+// flow service without an operator takes anybody's.
+xdp::Standing Daemon::standing_of(uint32_t org_id) {
+  xdp::Standing s;
+  if (const auto org = quotas_->find_org(org_id)) {
+    const quota::KeyStatus status = quotas_->key_status(quota::org_key(*org), rte_rdtsc());
+    s.quota_is_zero = status.limit == 0;
+    s.quota_is_used_up = status.hard && status.tier == quota::Tier::reject;
+    s.rejected = status.rejected;
+    s.reset_seconds = status.reset_seconds;
+  }
+  const auto judged = [](const config::Service& service) {
+    return service.kind != config::ServiceKind::flow || service.operator_id != 0;
+  };
+  s.policy_denies_all = config_.xdp.push.policy && std::ranges::all_of(config_.services, judged) &&
+                        denied_orgs_.contains(*policy_, org_id);
+  return s;
+}
+
 void Daemon::tick_second() {
   quota_wiring_->tick_second();
-  steering_->tick_second();
+  denied_orgs_.begin_tick();
+  steering_->tick_second(clock_.mono_ns(), [this](uint32_t org) { return standing_of(org); });
   metrics::StatsView v = view();
   warn_of_evictions(v);
   rates_->advance(v);

@@ -11,6 +11,7 @@
 #include "control/flow/organisations.hpp"
 #include "control/forward/table_builder.hpp"
 #include "control/parse/table_builder.hpp"
+#include "control/xdp/host_ports.hpp"
 
 namespace lf::daemon {
 namespace {
@@ -153,6 +154,7 @@ Result<void> Daemon::reload() {
   static_tables_ = std::move(*tables);
   config_ = std::move(*loaded);
   slots_ = std::move(slots);
+  for (const std::string& warning : xdp::shared_port_warnings(config_)) spdlog::warn("{}", warning);
   shared_.sample_bursts.store(config_.dataplane.sample_bursts, std::memory_order_relaxed);
   const health::Now now{clock_.mono_ns(), clock_.unix_us()};
   neighbours_->configure(config_, slots_, now.mono);

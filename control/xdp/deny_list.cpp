@@ -45,20 +45,25 @@ Denial* DenyList::enter(const config::Prefix& network, DenyChange& change) {
   return &denial;
 }
 
-Result<DenyChange> DenyList::configure(std::span<const config::Prefix> prefixes) {
+Result<DenyChange> DenyList::list_all(std::span<const config::Prefix> prefixes, bool Denial::*by,
+                                      const char* whose) {
   std::set<Key> wanted;
   for (const config::Prefix& p : prefixes) wanted.insert(key_of(network_of(p)));
+  const auto stays = [&](const Key& key, Denial denial) {
+    denial.*by = wanted.contains(key);
+    return denial.is_wanted();
+  };
   size_t fresh = 0, leaving = 0;
   for (const Key& key : wanted) fresh += !denials_.contains(key);
-  for (const auto& [key, denial] : denials_) leaving += !denial.added && !wanted.contains(key);
+  for (const auto& [key, denial] : denials_) leaving += !stays(key, denial);
   if (fresh > free_.size() + leaving)
-    return fail(ErrorCode::invalid, "xdp.deny: no room for {} more prefixes, {} are listed", fresh,
+    return fail(ErrorCode::invalid, "{}: no room for {} more prefixes, {} are listed", whose, fresh,
                 denials_.size());
   DenyChange change;
   for (auto it = denials_.begin(); it != denials_.end();) {
     Denial& denial = it->second;
-    denial.configured = wanted.contains(it->first);
-    if (denial.configured || denial.added) {
+    denial.*by = wanted.contains(it->first);
+    if (denial.is_wanted()) {
       ++it;
       continue;
     }
@@ -66,7 +71,7 @@ Result<DenyChange> DenyList::configure(std::span<const config::Prefix> prefixes)
     free_.push_back(denial.place);
     it = denials_.erase(it);
   }
-  for (const config::Prefix& p : prefixes) enter(network_of(p), change)->configured = true;
+  for (const config::Prefix& p : prefixes) enter(network_of(p), change)->*by = true;
   return change;
 }
 

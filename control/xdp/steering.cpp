@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "control/base/address.hpp"
 #include "control/config/values.hpp"
@@ -104,10 +105,39 @@ void Steering::configure(const config::Config& config, std::shared_ptr<const par
   auto change = denials_.configure(config.xdp.deny);
   const auto applied = change ? apply(*change) : tl::unexpected(change.error());
   if (!applied) spdlog::error("{}", applied.error().message);
+  PushPrefixes pushable = find_pushable(config);
+  pusher_.configure(config.xdp.push, std::move(pushable.owners));
+  if (!pusher_.is_on()) return;
+  for (const std::string& why : pushable.left_out)
+    spdlog::warn("xdp.push never denies {}", why);
 }
 
-void Steering::tick_second() {
+void Steering::tick_second(MonoNs now, const Pusher::StandingOf& standing_of) {
   if (steered_.empty()) return;
+  follow_host();
+  push(now, standing_of);
+}
+
+void Steering::push(MonoNs now, const Pusher::StandingOf& standing_of) {
+  pusher_.tick(now, standing_of);
+  const std::vector<Pushed> before = std::exchange(pushed_, pusher_.pushed(now));
+  pushed_at_ = now;
+  if (before.empty() && pushed_.empty()) return;
+  std::vector<config::Prefix> prefixes;
+  for (const Pushed& p : pushed_) prefixes.push_back(p.prefix);
+  const auto change = denials_.push(prefixes);
+  const auto applied = change ? apply(*change) : tl::unexpected(change.error());
+  if (!applied) return spdlog::error("{}", applied.error().message);
+  for (const Denial& d : change->denied)
+    for (const Pushed& p : pushed_)
+      if (p.prefix == d.prefix)
+        spdlog::warn("{} is denied in the driver for {} s: {} of {}",
+                     config::format_prefix(p.prefix), p.left_s, name(p.reason), p.organisation);
+  for (const Denial& d : change->allowed)
+    spdlog::info("{} is no longer denied in the driver", config::format_prefix(d.prefix));
+}
+
+void Steering::follow_host() {
   auto host = host_addresses();
   if (host == host_) return;
   host_ = std::move(host);
@@ -141,6 +171,12 @@ Result<Json> Steering::change(const Json& params,
               {"listed", denials_.list().size()}};
 }
 
+Result<Json> Steering::allow(const Json& params) {
+  auto changed = change(params, &DenyList::allow);
+  if (changed) pusher_.take_back(network_of(*prefix_in(params)), pushed_at_);
+  return changed;
+}
+
 Json Steering::list() const {
   Json ports = Json::array(), deny = Json::array();
   for (const Steered& s : steered_) {
@@ -159,11 +195,18 @@ Json Steering::list() const {
       packets += n.packets;
       bytes += n.bytes;
     }
-    deny.push_back({{"prefix", config::format_prefix(d.prefix)},
-                    {"configured", d.configured},
-                    {"added", d.added},
-                    {"packets", packets},
-                    {"bytes", bytes}});
+    Json row{{"prefix", config::format_prefix(d.prefix)},
+             {"configured", d.configured},
+             {"added", d.added},
+             {"pushed", d.pushed},
+             {"packets", packets},
+             {"bytes", bytes}};
+    for (const Pushed& p : pushed_) {
+      if (!d.pushed || !(p.prefix == d.prefix)) continue;
+      row["reason"] = fmt::format("{} of {}", name(p.reason), p.organisation);
+      row["left_s"] = p.left_s;
+    }
+    deny.push_back(std::move(row));
   }
   return {{"ports", std::move(ports)}, {"deny", std::move(deny)}};
 }
@@ -184,7 +227,7 @@ std::vector<rpc::Command> Steering::commands() {
            .help = "Takes a prefix off the deny list; the configuration's return with a reload",
            .parameters = {prefix},
            .mutates = true,
-           .handler = [this](const Json& p) { return change(p, &DenyList::allow); }}};
+           .handler = [this](const Json& p) { return allow(p); }}};
 }
 
 // What is denied has a verdict, though no worker gives it: the books are of the whole data plane.

@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "control/base/clock.hpp"
 #include "control/base/event_loop.hpp"
 #include "control/base/result.hpp"
 #include "control/config/config.hpp"
@@ -15,6 +16,7 @@
 #include "control/rpc/command.hpp"
 #include "control/xdp/deny_list.hpp"
 #include "control/xdp/program.hpp"
+#include "control/xdp/push.hpp"
 
 namespace lf::xdp {
 
@@ -35,7 +37,8 @@ class Steering {
   // Whether configure() could follow; changes nothing.
   Result<void> check(const config::Config& config, const parse::Table& table) const;
   void configure(const config::Config& config, std::shared_ptr<const parse::Table> table);
-  void tick_second();  // follows the kernel's addresses
+  // Once a second: follows the kernel's addresses, and pushes prefixes (push.hpp).
+  void tick_second(MonoNs now, const Pusher::StandingOf& standing_of);
 
   std::vector<rpc::Command> commands();
   void add_to(metrics::StatsView& view) const;
@@ -48,10 +51,13 @@ class Steering {
   };
 
   explicit Steering(EventLoop& loop) : loop_(loop), denials_(LF_XDP_DENY_MAX) {}
+  void follow_host();
+  void push(MonoNs now, const Pusher::StandingOf& standing_of);
   Result<void> fill();
   Result<void> apply(const DenyChange& change);
   Result<rpc::Json> change(const rpc::Json& params,
                            Result<DenyChange> (DenyList::*step)(const config::Prefix&));
+  Result<rpc::Json> allow(const rpc::Json& params);
   rpc::Json list() const;
 
   EventLoop& loop_;
@@ -59,6 +65,9 @@ class Steering {
   std::shared_ptr<const parse::Table> table_;
   std::vector<HostAddress> host_;
   DenyList denials_;
+  Pusher pusher_;
+  std::vector<Pushed> pushed_;  // as of the last second
+  MonoNs pushed_at_ = 0;
 };
 
 }  // namespace lf::xdp

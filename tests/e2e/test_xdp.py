@@ -5,7 +5,8 @@ import contextlib
 import json
 
 from harness import check, conserved, equal, main
-from lab import CLIENT4, CLIENT6, VIP4, VIP6, Lab, LabError, basic_config
+from lab import CLIENT4, CLIENT6, VIP4, VIP6, Lab, LabError, basic_config, node_address
+import test_flows
 
 NOBODY = "02:00:00:00:00:ee"
 HOST4 = "10.71.0.100"  # of the kernel only
@@ -203,6 +204,123 @@ def test_steering_follows_a_reload():
         equal(received(lab), 100, "packets to the old address that workers saw")
         send(lab, 100, f"10.71.0.50:{PORT}")
         equal(received(lab), 200, "packets to both addresses that workers saw")
+
+
+def flow_over_xdp(*services, **flows):
+    config = test_flows.flow_config(*services, nodes=2, **flows)
+    config["ports"][0]["device"] = basic_config(port="af_xdp")["ports"][0]["device"]
+    return config
+
+
+def test_flows_by_nat_over_a_port_shared_with_the_host():
+    """Clients' packets and nodes' answers are ours, the host's own connections are the host's."""
+    with Lab("lfx9", nodes=2) as lab:
+        start_host(lab, HOST4, VIP4)  # the address that nodes see is the host's, too
+        config = flow_over_xdp(("tcp4", 4, "tcp", 7000, "nat"), ("udp4", 4, "udp", 7000, "nat"),
+                               ("tcp6", 6, "tcp", 7000, "nat"), nat_ports="16384-30000")
+        config["ports"][0]["addresses"].remove(f"{test_flows.VIP4}/24")  # HOST4 of this file
+        for service in config["services"][:2]:
+            service["address"] = VIP4
+        test_flows.start(lab, config)
+        check("ip_local_port_range" not in lab.daemon.output(), lab.daemon.output())
+        test_flows.start_peers(lab, lambda n: f"{node_address(n, 4)},{node_address(n, 6)}", 7000)
+
+        def through(what, address, count):
+            process = lab.spawn("client", f"{what}-{address}", test_flows.sys.executable,
+                                test_flows.PEER, what, address, 7000, count)
+            process.wait(120)
+            test_flows.expect_all(json.loads(process.output().splitlines()[-1]), count,
+                                  f"{what} to {address}")
+        through("tcp", VIP4, 300)
+        through("udp", VIP4, 300)
+        through("bulk", VIP4, 10)
+        through("tcp", test_flows.VIP6, 300)
+        check_host(lab, HOST4, "beside flows")
+        check_host(lab, VIP4, "at the address of the flows")
+        # The host's own connection to a node: its answers come to a port of its own.
+        program = (f"import socket; s = socket.create_connection(('{node_address(1)}', 7000), 5); "
+                   "s.sendall(b'hello\\n'); print(s.recv(100).decode().strip())")
+        equal(lab.inside("dp", "python3", "-c", program).strip(), "n1: hello", "the host's own")
+        verdicts = lab.rpc("stats")["verdicts"]
+        check(verdicts["flow_returned"] > 1000, f"answers that came through us: {verdicts}")
+        equal(steering(lab)["no_socket"], 0, "packets of ours without a socket")
+        conserved(lab)
+
+
+def test_ports_that_the_host_uses_too_are_warned_of():
+    with Lab("lfxa", nodes=2) as lab:
+        lab.inside("dp", "ip", "address", "add", f"{VIP4}/24", "dev", "lf0")
+        config = flow_over_xdp(("tcp4", 4, "tcp", 7000, "nat"), nat_ports="20000-40000")
+        config["ports"][0]["addresses"].remove(f"{test_flows.VIP4}/24")
+        config["services"][0]["address"] = VIP4
+        path = lab.directory / "check.yaml"
+
+        def checked():
+            path.write_text(json.dumps(config))
+            return lab.inside("dp", lab.bin / "latticeforge", "--check", "--config", path)
+        lab.inside("dp", "sysctl", "-qw", "net.ipv4.ip_local_port_range=39001 60999")
+        out = checked()
+        check("warning" in out and "share 1000 ports" in out and VIP4 in out, out)
+        lab.start_daemon(config)
+        check("share 1000 ports" in lab.daemon.output(), lab.daemon.output())
+        config["flows"]["nat_ports"] = "20000-39000"
+        check("warning" not in checked(), "ports apart")
+
+
+def test_an_organisation_beyond_its_quota_is_denied_in_the_driver_for_a_while():
+    with Lab("lfxb", nodes=1) as lab:
+        config = flow_over_xdp(("udp4", 4, "udp", 7000, "nat"))
+        config["ports"][0]["addresses"].remove(f"{test_flows.VIP4}/24")
+        config["services"] = [dict(s, address=VIP4, nodes=s["nodes"][:1])
+                              for s in config["services"]]
+        config["organisations"][0].update(prefixes=[f"{CLIENT4}/32"],
+                                          quota={"limit": "50/min", "hard": True})
+        config["xdp"] = {"push": {"quota": True, "after": "2s", "for": "4s", "above_per_s": 20}}
+        test_flows.start(lab, config)
+        flood = lab.spawn("client", "flood", "python3", "-c",
+                          "import socket, time\n"
+                          "while True:\n"
+                          "  s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+                          f"  s.sendto(b'x', ('{VIP4}', 7000)); s.close(); time.sleep(0.005)\n")
+
+        def row():
+            return next(iter(lab.rpc("xdp.list")["deny"]), None)
+        denied = lab.wait_for("the prefix on the deny list", row, 20)
+        equal((denied["prefix"], denied["reason"], denied["pushed"], denied["configured"]),
+              (f"{CLIENT4}/32", "quota of acme", True, False), "who and why")
+        check(0 < denied["left_s"] <= 4, f"left: {denied}")
+        lab.wait_for("packets dropped in the driver", lambda: (row() or {"packets": 0})["packets"] > 10,
+                     20)
+        lab.wait_for("its end", lambda: row() is None, 20)
+        lab.wait_for("once more, for it goes on", row, 20)
+        lab.rpc("xdp.allow", {"prefix": CLIENT4})
+        equal(row(), None, "taken back by an operator")
+        flood.stop()
+        conserved(lab)
+
+
+def test_an_organisation_that_policy_denies_everything():
+    with Lab("lfxc", nodes=1) as lab:
+        config = flow_over_xdp(("udp4", 4, "udp", 7000, "nat"))
+        config["ports"][0]["addresses"].remove(f"{test_flows.VIP4}/24")
+        config["services"] = [dict(s, address=VIP4, nodes=s["nodes"][:1], operator=1)
+                              for s in config["services"]]
+        config["organisations"][0]["prefixes"] = [f"{CLIENT4}/32"]
+        config["organisations"][1]["prefixes"] = ["10.71.0.0/27"]  # the node's, too: never pushed
+        config["xdp"] = {"push": {"policy": True, "after": "1s"}}
+        test_flows.start(lab, config)
+        check("never denies 10.71.0.0/27 of globex" in lab.daemon.output(), lab.daemon.output())
+
+        def denied():
+            return [(d["prefix"], d["reason"]) for d in lab.rpc("xdp.list")["deny"]]
+        equal(denied(), [], "under the rules that ship")
+        version = lab.rpc("policy.load", {"text": "rules:\n"
+                                          "- {id: out, outcome: deny, when: {org: [acme, globex]}}\n"
+                                          "- {id: rest, outcome: allow}\n"})["version"]
+        lab.rpc("policy.activate", {"version": version})
+        lab.wait_for("acme's prefix", lambda: denied() == [(f"{CLIENT4}/32", "policy of acme")], 20)
+        lab.rpc("policy.rollback", {})
+        lab.wait_for("its end", lambda: denied() == [], 20)
 
 
 def test_steering_can_be_switched_off():

@@ -81,6 +81,7 @@ TEST(Full, Xdp) {
   ASSERT_EQ(2u, x.deny.size());
   EXPECT_EQ("203.0.113.0/24", format_prefix(x.deny[0]));
   EXPECT_EQ("2001:db8:bad::/48", format_prefix(x.deny[1]));
+  EXPECT_EQ((XdpPush{true, true, 20, 120, 500}), x.push);
 }
 
 TEST(Full, IntentsAndOrganisations) {
