@@ -104,6 +104,8 @@ config::Config make_config(const Options& o) {
   if (o.flows != 0) {
     c.services.push_back(flow_service(o));
     c.flows.cache = c.flows.nat = 2 * o.flows;
+    // Then most flows find no place: they are what is measured, and need no cache either.
+    if (o.nat != 0) c.flows.cache = c.flows.nat = o.nat;
   }
   return c;
 }
@@ -375,6 +377,8 @@ int main(int argc, char** argv) {
   app.add_option("--nodes", o.nodes, "nodes of the service")->check(CLI::Range(1u, 1000u));
   app.add_option("--flows", o.flows, "measure that many UDP flows instead of commands")
       ->check(CLI::Range(1u, 4'000'000u));
+  app.add_option("--nat", o.nat, "places for translated flows, to measure a full table")
+      ->check(CLI::Range(1024u, 1u << 26));
   app.add_option("--mode", o.mode, "of the flow service")
       ->check(CLI::IsMember({"nat", "dsr-l2", "ipip", "gue"}));
   app.add_option("--workers", o.workers, "workers at the same time, a CPU each; times are of all")

@@ -31,6 +31,7 @@ struct Options {
   uint32_t nodes = 3;
   bool no_huge = false;
   uint32_t flows = 0;  // 0: commands
+  uint32_t nat = 0;    // places for translated flows; 0: twice the flows
   std::string mode = "nat";
   uint32_t workers = 1;  // at the same time, over the same tables, ledger and quotas
   std::string policy;    // file of rules

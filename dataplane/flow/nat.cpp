@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 
 #include <bit>
+#include <cstddef>
 
 namespace lf::flow {
 namespace {
@@ -40,6 +41,10 @@ bool same_client(const rewrite::Client& a, const rewrite::Client& b) noexcept {
          a.local_port == b.local_port;
 }
 
+uint32_t mark_of(uint64_t hash) noexcept {
+  return static_cast<uint32_t>(hash);
+}
+
 bool same_but_port(NodeSide a, const NodeSide& b) noexcept {
   a.own_port = b.own_port;
   return a == b;
@@ -50,12 +55,15 @@ bool same_but_port(NodeSide a, const NodeSide& b) noexcept {
 Nat::Nat(uint64_t entries)
     : records_(std::bit_ceil(entries)), mask_(records_.size() == 0 ? 0 : records_.size() - 1) {}
 
-uint64_t Nat::place_of(const NodeSide& s) const noexcept {
-  uint64_t ends;
-  std::memcpy(&ends, &s.node_port, sizeof(ends));
+uint64_t Nat::hash_of(const NodeSide& s) noexcept {
+  const uint64_t rest = uint64_t{s.node_port} << 16 | uint64_t{s.protocol} << 8 | s.ip_version;
   uint64_t h = fold_product(s.node.lo ^ 0x2d358dccaa6c78a5, s.node.hi ^ 0x8bb84b93962eacc9);
   h ^= fold_product(s.own.lo ^ 0x4b33a62ed433d4a3, s.own.hi ^ 0x4d5a2da51de1aa47);
-  h = fold_product(h ^ 0xa0761d6478bd642f, ends ^ 0xe7037ed1a0b428db);
+  return fold_product(h ^ 0xa0761d6478bd642f, rest ^ 0xe7037ed1a0b428db);
+}
+
+uint64_t Nat::place_of(uint64_t side_hash, uint16_t own_port) const noexcept {
+  const uint64_t h = fold_product(side_hash ^ own_port, 0xd6e8feb86659fd93);
   // Once more: of one product alone a node's ports would lie in a few rows and share places.
   return fold_product(h ^ 0x8ebc6af09c88c6e3, 0x589965cc75374cc3) & mask_;
 }
@@ -67,6 +75,17 @@ bool Nat::load(const Record& r, uint32_t& version, Mapping& out) const noexcept 
   for (uint32_t i = 0; i < kWords; ++i) words[i] = r.word[i].load(std::memory_order_acquire);
   std::memcpy(static_cast<void*>(&out), words, sizeof(out));
   return r.version.load(std::memory_order_relaxed) == version;
+}
+
+// What a place holds that is being written meanwhile is looked at again by whoever needs it.
+uint8_t Nat::protocol_of(const Record& r) noexcept {
+  constexpr size_t kWord = offsetof(NodeSide, protocol) / 8;
+  static_assert(offsetof(Mapping, side) == 0 &&
+                offsetof(Record, word) + (kWord + 1) * 8 <= kCacheLine);
+  uint8_t bytes[8];
+  const uint64_t word = r.word[kWord].load(std::memory_order_acquire);
+  std::memcpy(bytes, &word, sizeof(bytes));
+  return bytes[offsetof(NodeSide, protocol) % 8];
 }
 
 bool Nat::is_free(const Table& t, const Record& r, uint8_t protocol, Stamp now) const noexcept {
@@ -87,12 +106,13 @@ bool Nat::is_free(const Table& t, const Record& r, uint8_t protocol, Stamp now) 
 
 // `version`: of the record when it was found free; whoever was quicker has changed it.
 Nat::Opened Nat::claim(Record& r, uint32_t version, uint32_t index, const Mapping& wanted,
-                       Stamp now) noexcept {
+                       uint32_t mark, Stamp now) noexcept {
   if (!r.version.compare_exchange_strong(version, version + 1, std::memory_order_acq_rel))
     return {};
   uint64_t words[kWords];
   std::memcpy(words, &wanted, sizeof(words));
   for (uint32_t i = 0; i < kWords; ++i) r.word[i].store(words[i], std::memory_order_release);
+  r.mark.store(mark, std::memory_order_release);
   r.flags.store(0, std::memory_order_relaxed);
   r.seen.store(now, std::memory_order_relaxed);
   const uint32_t next = version + 2;
@@ -100,32 +120,36 @@ Nat::Opened Nat::claim(Record& r, uint32_t version, uint32_t index, const Mappin
   return {index, wanted.side.own_port, true};
 }
 
-// One pass over the ports of a flow: its mapping, or the first free place for one.
+// One pass over the ports of a flow: its mapping, or the first free place for one. In a full table
+// all ports are looked at, so it reads one line of each place, and all are on their way at once; the
+// second line only where the mark says that the place is the flow's.
 Nat::Search Nat::search(const Table& table, const Mapping& wanted, uint64_t hash,
                         Stamp now) const noexcept {
   Search found;
   Ports ports(table, hash);
   if (!ports.any()) return found;
-  NodeSide side = wanted.side;
+  const uint64_t side_hash = hash_of(wanted.side);
   struct Try {
     uint64_t place;
     uint16_t own_port;
   } tries[kNatTries];
   for (Try& t : tries) {
-    side.own_port = ports.next();
-    t = {place_of(side), side.own_port};
+    t.own_port = ports.next();
+    t.place = place_of(side_hash, t.own_port);
     __builtin_prefetch(&records_[t.place]);
   }
   for (const Try& t : tries) {
     const Record& r = records_[t.place];
-    Mapping seen;
-    uint32_t version;
-    const bool used = load(r, version, seen);
-    if (!used && version != 0) continue;  // another worker writes it
-    const bool free = !used || is_free(table, r, seen.side.protocol, now);
-    if (!free && same_but_port(seen.side, wanted.side) && same_client(seen.client, wanted.client)) {
-      found.known = {static_cast<uint32_t>(t.place), seen.side.own_port, false};
-      return found;
+    uint32_t version = r.version.load(std::memory_order_acquire);
+    if (version % 2 != 0) continue;  // another worker writes it
+    const bool free = version == 0 || is_free(table, r, protocol_of(r), now);
+    if (!free && r.mark.load(std::memory_order_acquire) == mark_of(hash)) {
+      Mapping seen;
+      if (load(r, version, seen) && same_but_port(seen.side, wanted.side) &&
+          same_client(seen.client, wanted.client)) {
+        found.known = {static_cast<uint32_t>(t.place), seen.side.own_port, false};
+        return found;
+      }
     }
     if (free && found.free == kNone) {
       found.free = static_cast<uint32_t>(t.place);
@@ -155,7 +179,7 @@ Nat::Opened Nat::open(const Table& table, const Mapping& wanted, uint64_t hash, 
     if (found.free == kNone) return {};
     Mapping fresh = wanted;
     fresh.side.own_port = found.free_port;
-    const Opened made = claim(records_[found.free], found.free_version, found.free, fresh, now);
+    const Opened made = claim(records_[found.free], found.free_version, found.free, fresh, mark_of(hash), now);
     if (made.index != kNone) return made;  // else another worker was quicker: look again
   }
   return {};

@@ -85,11 +85,12 @@ class Nat {
 
  private:
   static constexpr uint32_t kWords = sizeof(Mapping) / 8;
+  // The first line says all that a search needs of a place that is somebody else's.
   struct alignas(2 * kCacheLine) Record {
     std::atomic<uint32_t> version;  // 0: never used; odd: being written
     std::atomic<uint32_t> flags;
     std::atomic<Stamp> seen;
-    uint32_t pad;
+    std::atomic<uint32_t> mark;  // of the flow's key; others may have the same
     std::atomic<uint64_t> word[kWords];
   };
   static_assert(sizeof(Record) == 2 * kCacheLine);
@@ -101,12 +102,17 @@ class Nat {
     uint16_t free_port = 0;
   };
   Search search(const Table& table, const Mapping& wanted, uint64_t hash, Stamp now) const noexcept;
-  uint64_t place_of(const NodeSide& side) const noexcept;
+  static uint64_t hash_of(const NodeSide& side) noexcept;  // of all but its own port
+  uint64_t place_of(uint64_t side_hash, uint16_t own_port) const noexcept;
+  uint64_t place_of(const NodeSide& side) const noexcept {
+    return place_of(hash_of(side), side.own_port);
+  }
   bool load(const Record& record, uint32_t& version, Mapping& out) const noexcept;
+  static uint8_t protocol_of(const Record& record) noexcept;
   bool is_free(const Table& table, const Record& record, uint8_t protocol,
                Stamp now) const noexcept;
   static Opened claim(Record& record, uint32_t version, uint32_t index, const Mapping& wanted,
-                      Stamp now) noexcept;
+                      uint32_t mark, Stamp now) noexcept;
 
   ZeroedArray<Record> records_;
   uint64_t mask_ = 0;
