@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 
-from harness import check, conserved, equal, main
+from harness import Skip, check, conserved, equal, main
 from lab import KEYS, VIP4, Lab, basic_config, node_address
 
 PEER = pathlib.Path(__file__).parent / "flow_peer.py"
@@ -28,6 +28,11 @@ PORT = 7171       # of the nodes' applications
 TIMEOUT_S = 3     # of commands
 RATE = 1500       # commands a second
 KEY = f"1:1:{KEYS[1]}"
+
+
+def need_types():
+    if not pathlib.Path("/sys/kernel/btf/vmlinux").exists():
+        raise Skip("the kernel has no BTF")
 
 
 def start_agent(lab, number, *options, listen=f"{PORT}/udp", key=KEY, node_id=None, name=None):
@@ -71,6 +76,7 @@ def stall(lab, application, **which):
 
 
 def test_a_stalled_application_loses_its_weight_before_its_commands_time_out():
+    need_types()
     with Lab("lfa1") as lab:
         applications = lab.start_all(quiet_config())
         for n in (1, 2, 3):
@@ -103,6 +109,7 @@ def test_without_an_agent_only_time_outs_tell():
 
 
 def test_reports_of_others_are_refused():
+    need_types()
     with Lab("lfa3", nodes=2) as lab:
         lab.start_all(basic_config(nodes=2))
         before = lab.rpc("stats")["verdicts"]
@@ -118,6 +125,7 @@ def test_reports_of_others_are_refused():
 
 def test_a_server_that_accepts_no_connection_gets_no_more_of_them():
     """A flow service, and no command service: who knows nothing of LCP still has REPORTs."""
+    need_types()
     with Lab("lfa5") as lab:
         config = basic_config()
         config["ports"][0]["addresses"].append(f"{WEB4}/24")
@@ -152,6 +160,7 @@ def test_a_server_that_accepts_no_connection_gets_no_more_of_them():
 
 
 def test_segments_sent_again_are_seen():
+    need_types()
     with Lab("lfa6", nodes=1) as lab:
         lab.spawn("n1", "talker", sys.executable, "-c", f"""
 import socket, time
@@ -186,6 +195,7 @@ def agent_says(lab, *options, prefix=()):
 
 
 def test_what_the_agent_prints():
+    need_types()
     with Lab("lfa4", nodes=1) as lab:
         lab.start_all(basic_config(nodes=1))
         status, out = agent_says(lab, "--listen", f"{PORT}/udp", "--listen", "80/tcp", "--once",
