@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The source prefixes that XDP programs drop: those of the configuration (xdp.deny), those that
-// the control socket added, and those that policy and quotas push (push.hpp). Each has a place in the programs' array of counters while it is
-// listed. Pure: says what is to be put into the maps, does not touch them. Thread: control.
+// the control socket added, and those that policy and quotas push (push.hpp). Each has a place in
+// the programs' array of counters while it is listed. Pure: says what is to be put into the maps,
+// does not touch them. Thread: control.
 #pragma once
 
 #include <cstdint>

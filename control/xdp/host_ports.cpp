@@ -34,9 +34,8 @@ std::string contents_of(const char* path) {
 bool translates(const config::Config& config, uint8_t ip_version) {
   return std::ranges::any_of(config.services, [&](const config::Service& s) {
     return s.kind == config::ServiceKind::flow && s.mode == forward::Mode::nat &&
-           std::ranges::any_of(s.nodes, [&](const config::Node& n) {
-             return n.ip_version == ip_version;
-           });
+           std::ranges::any_of(s.nodes,
+                               [&](const config::Node& n) { return n.ip_version == ip_version; });
   });
 }
 

@@ -108,8 +108,7 @@ void Steering::configure(const config::Config& config, std::shared_ptr<const par
   PushPrefixes pushable = find_pushable(config);
   pusher_.configure(config.xdp.push, std::move(pushable.owners));
   if (!pusher_.is_on()) return;
-  for (const std::string& why : pushable.left_out)
-    spdlog::warn("xdp.push never denies {}", why);
+  for (const std::string& why : pushable.left_out) spdlog::warn("xdp.push never denies {}", why);
 }
 
 void Steering::tick_second(MonoNs now, const Pusher::StandingOf& standing_of) {

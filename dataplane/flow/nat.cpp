@@ -121,8 +121,8 @@ Nat::Opened Nat::claim(Record& r, uint32_t version, uint32_t index, const Mappin
 }
 
 // One pass over the ports of a flow: its mapping, or the first free place for one. In a full table
-// all ports are looked at, so it reads one line of each place, and all are on their way at once; the
-// second line only where the mark says that the place is the flow's.
+// all ports are looked at, so it reads one line of each place, and all are on their way at once;
+// the second line only where the mark says that the place is the flow's.
 Nat::Search Nat::search(const Table& table, const Mapping& wanted, uint64_t hash,
                         Stamp now) const noexcept {
   Search found;
@@ -179,7 +179,8 @@ Nat::Opened Nat::open(const Table& table, const Mapping& wanted, uint64_t hash, 
     if (found.free == kNone) return {};
     Mapping fresh = wanted;
     fresh.side.own_port = found.free_port;
-    const Opened made = claim(records_[found.free], found.free_version, found.free, fresh, mark_of(hash), now);
+    const Opened made =
+        claim(records_[found.free], found.free_version, found.free, fresh, mark_of(hash), now);
     if (made.index != kNone) return made;  // else another worker was quicker: look again
   }
   return {};

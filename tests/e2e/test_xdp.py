@@ -6,7 +6,7 @@ import json
 
 from harness import check, conserved, equal, main
 from lab import CLIENT4, CLIENT6, VIP4, VIP6, Lab, LabError, basic_config, node_address
-import test_flows
+import test_flows as flow_tests
 
 NOBODY = "02:00:00:00:00:ee"
 HOST4 = "10.71.0.100"  # of the kernel only
@@ -207,7 +207,7 @@ def test_steering_follows_a_reload():
 
 
 def flow_over_xdp(*services, **flows):
-    config = test_flows.flow_config(*services, nodes=2, **flows)
+    config = flow_tests.flow_config(*services, nodes=2, **flows)
     config["ports"][0]["device"] = basic_config(port="af_xdp")["ports"][0]["device"]
     return config
 
@@ -218,23 +218,23 @@ def test_flows_by_nat_over_a_port_shared_with_the_host():
         start_host(lab, HOST4, VIP4)  # the address that nodes see is the host's, too
         config = flow_over_xdp(("tcp4", 4, "tcp", 7000, "nat"), ("udp4", 4, "udp", 7000, "nat"),
                                ("tcp6", 6, "tcp", 7000, "nat"), nat_ports="16384-30000")
-        config["ports"][0]["addresses"].remove(f"{test_flows.VIP4}/24")  # HOST4 of this file
+        config["ports"][0]["addresses"].remove(f"{flow_tests.VIP4}/24")  # HOST4 of this file
         for service in config["services"][:2]:
             service["address"] = VIP4
-        test_flows.start(lab, config)
+        flow_tests.start(lab, config)
         check("ip_local_port_range" not in lab.daemon.output(), lab.daemon.output())
-        test_flows.start_peers(lab, lambda n: f"{node_address(n, 4)},{node_address(n, 6)}", 7000)
+        flow_tests.start_peers(lab, lambda n: f"{node_address(n, 4)},{node_address(n, 6)}", 7000)
 
         def through(what, address, count):
-            process = lab.spawn("client", f"{what}-{address}", test_flows.sys.executable,
-                                test_flows.PEER, what, address, 7000, count)
+            process = lab.spawn("client", f"{what}-{address}", flow_tests.sys.executable,
+                                flow_tests.PEER, what, address, 7000, count)
             process.wait(120)
-            test_flows.expect_all(json.loads(process.output().splitlines()[-1]), count,
+            flow_tests.expect_all(json.loads(process.output().splitlines()[-1]), count,
                                   f"{what} to {address}")
         through("tcp", VIP4, 300)
         through("udp", VIP4, 300)
         through("bulk", VIP4, 10)
-        through("tcp", test_flows.VIP6, 300)
+        through("tcp", flow_tests.VIP6, 300)
         check_host(lab, HOST4, "beside flows")
         check_host(lab, VIP4, "at the address of the flows")
         # The host's own connection to a node: its answers come to a port of its own.
@@ -251,7 +251,7 @@ def test_ports_that_the_host_uses_too_are_warned_of():
     with Lab("lfxa", nodes=2) as lab:
         lab.inside("dp", "ip", "address", "add", f"{VIP4}/24", "dev", "lf0")
         config = flow_over_xdp(("tcp4", 4, "tcp", 7000, "nat"), nat_ports="20000-40000")
-        config["ports"][0]["addresses"].remove(f"{test_flows.VIP4}/24")
+        config["ports"][0]["addresses"].remove(f"{flow_tests.VIP4}/24")
         config["services"][0]["address"] = VIP4
         path = lab.directory / "check.yaml"
 
@@ -270,13 +270,13 @@ def test_ports_that_the_host_uses_too_are_warned_of():
 def test_an_organisation_beyond_its_quota_is_denied_in_the_driver_for_a_while():
     with Lab("lfxb", nodes=1) as lab:
         config = flow_over_xdp(("udp4", 4, "udp", 7000, "nat"))
-        config["ports"][0]["addresses"].remove(f"{test_flows.VIP4}/24")
+        config["ports"][0]["addresses"].remove(f"{flow_tests.VIP4}/24")
         config["services"] = [dict(s, address=VIP4, nodes=s["nodes"][:1])
                               for s in config["services"]]
         config["organisations"][0].update(prefixes=[f"{CLIENT4}/32"],
                                           quota={"limit": "50/min", "hard": True})
         config["xdp"] = {"push": {"quota": True, "after": "2s", "for": "4s", "above_per_s": 20}}
-        test_flows.start(lab, config)
+        flow_tests.start(lab, config)
         flood = lab.spawn("client", "flood", "python3", "-c",
                           "import socket, time\n"
                           "while True:\n"
@@ -302,13 +302,13 @@ def test_an_organisation_beyond_its_quota_is_denied_in_the_driver_for_a_while():
 def test_an_organisation_that_policy_denies_everything():
     with Lab("lfxc", nodes=1) as lab:
         config = flow_over_xdp(("udp4", 4, "udp", 7000, "nat"))
-        config["ports"][0]["addresses"].remove(f"{test_flows.VIP4}/24")
+        config["ports"][0]["addresses"].remove(f"{flow_tests.VIP4}/24")
         config["services"] = [dict(s, address=VIP4, nodes=s["nodes"][:1], operator=1)
                               for s in config["services"]]
         config["organisations"][0]["prefixes"] = [f"{CLIENT4}/32"]
         config["organisations"][1]["prefixes"] = ["10.71.0.0/27"]  # the node's, too: never pushed
         config["xdp"] = {"push": {"policy": True, "after": "1s"}}
-        test_flows.start(lab, config)
+        flow_tests.start(lab, config)
         check("never denies 10.71.0.0/27 of globex" in lab.daemon.output(), lab.daemon.output())
 
         def denied():

@@ -51,10 +51,11 @@ TEST(HostPorts, OverlapOnASharedAddressIsWarnedOf) {
 TEST(HostPorts, NoWarningWithoutAReason) {
   const HostPorts overlap = parse_host_ports("39991 60999", "");
   EXPECT_TRUE(shared_port_warnings(nat_config(), {}, overlap).empty()) << "not shared";
-  EXPECT_TRUE(shared_port_warnings(nat_config(), kHost, parse_host_ports("40001 60999", "")).empty());
-  EXPECT_TRUE(shared_port_warnings(nat_config(), kHost,
-                                   parse_host_ports("39991 60999", "39991-40000"))
-                  .empty())
+  EXPECT_TRUE(
+      shared_port_warnings(nat_config(), kHost, parse_host_ports("40001 60999", "")).empty());
+  EXPECT_TRUE(
+      shared_port_warnings(nat_config(), kHost, parse_host_ports("39991 60999", "39991-40000"))
+          .empty())
       << "reserved";
   config::Config c = nat_config();
   c.services[0].mode = forward::Mode::ipip;
