@@ -154,6 +154,7 @@ struct World {
     shared.nat = &nat;
     shared.wall = &wall;
     shared.tsc_hz = hz;
+    shared.sample_bursts.store(o.stages ? 1 : 0);
     std::vector<forward::NextHop> hops(kNodesMax);
     for (auto& hop : hops) {
       hop.mac = {{2, 0, 0, 0, 1, 1}};
@@ -187,6 +188,28 @@ struct World {
       all_nodes.push_back(workers.back()->nodes.get());
     }
     for (uint32_t w = 0; w < o.workers; ++w) start(o, *workers[w], static_cast<uint8_t>(w));
+  }
+
+  // Nanoseconds a packet by stage, over all bursts of all workers.
+  nlohmann::json stages() const {
+    static constexpr const char* kNames[kStages] = {
+#define LF_STAGE(name) #name,
+        LF_STAGES(LF_STAGE)
+#undef LF_STAGE
+    };
+    nlohmann::json all = nlohmann::json::object();
+    for (uint32_t stage = 0; stage < kStages; ++stage) {
+      uint64_t packets = 0, ticks = 0;
+      for (const auto& worker : workers) {
+        const auto& times = worker->pipeline->state().times.stage[stage];
+        packets += times.packets.read();
+        ticks += times.ticks.read();
+      }
+      if (packets != 0)
+        all[kNames[stage]] = static_cast<double>(ticks) * 1e9 /
+                             static_cast<double>(shared.tsc_hz) / static_cast<double>(packets);
+    }
+    return all;
   }
 
   void start(const Options& o, Worker& worker, uint8_t number) {
@@ -350,11 +373,12 @@ int run(const Options& o) {
   for (const auto& bench : benches) bench->add_verdicts(verdicts);
   std::vector<double> sorted = ns;
   std::sort(sorted.begin(), sorted.end());
-  const nlohmann::json result = {{"ns_per_packet", sorted[sorted.size() / 2]},
+  nlohmann::json result = {{"ns_per_packet", sorted[sorted.size() / 2]},
                                  {"ns_min", sorted.front()},
                                  {"ns_max", sorted.back()},
                                  {"samples", ns},
                                  {"verdicts", verdicts}};
+  if (o.stages) result["stages"] = world->stages();
   fmt::print("{}\n", result.dump());
   return 0;
 }
@@ -385,6 +409,7 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(1u, 32u));
   app.add_option("--policy", o.policy, "file of rules; default: those that ship");
   app.add_option("--pcap", o.pcap, "write the frames there, for testpmd");
+  app.add_flag("--stages", o.stages, "time each stage too, of every burst: adds a look at the TSC a stage");
   app.add_flag("--no-huge", o.no_huge, "small pages even if huge ones are free (for valgrind)");
   CLI11_PARSE(app, argc, argv);
   if (o.flows != 0 && app.count("--size") == 0) o.size = 60;

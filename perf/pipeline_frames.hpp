@@ -29,6 +29,7 @@ struct Options {
   uint32_t frames = 32768;
   uint32_t passes = 40;
   uint32_t nodes = 3;
+  bool stages = false;
   bool no_huge = false;
   uint32_t flows = 0;  // 0: commands
   uint32_t nat = 0;    // places for translated flows; 0: twice the flows

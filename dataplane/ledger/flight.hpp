@@ -40,13 +40,14 @@ struct alignas(kCacheLine) FlightRecord {
   std::atomic<uint64_t> word[8]{};
 
   void store(const Flight& f) noexcept {
-    uint64_t w[8] = {};
-    std::memcpy(w, &f.client, kClientBytes);
-    w[5] |= uint64_t{f.service} << 48;
-    w[6] = uint64_t{f.node} | uint64_t{f.breaker_epoch} << 16 | uint64_t{f.attempt} << 32 |
-           uint64_t{f.flags} << 40 | (f.sent >> 40 & 0xffff) << 48;
-    w[7] = stamp_of(f.sent) | uint64_t{f.replay_slot} << 32;
-    for (int i = 0; i < 8; ++i) word[i].store(w[i], std::memory_order_relaxed);
+    uint64_t client[6];
+    std::memcpy(client, static_cast<const void*>(&f.client), sizeof(client));
+    for (int i = 0; i < 5; ++i) word[i].store(client[i], std::memory_order_relaxed);
+    word[5].store((client[5] & kClientEnd) | uint64_t{f.service} << 48, std::memory_order_relaxed);
+    word[6].store(uint64_t{f.node} | uint64_t{f.breaker_epoch} << 16 | uint64_t{f.attempt} << 32 |
+                      uint64_t{f.flags} << 40 | (f.sent >> 40 & 0xffff) << 48,
+                  std::memory_order_relaxed);
+    word[7].store(stamp_of(f.sent) | uint64_t{f.replay_slot} << 32, std::memory_order_relaxed);
   }
 
   Flight load() const noexcept {
@@ -74,7 +75,8 @@ struct alignas(kCacheLine) FlightRecord {
  private:
   // All of a Client but the padding at its end, where the service goes.
   static constexpr size_t kClientBytes = offsetof(rewrite::Client, ip_version) + 1;
-  static_assert(kClientBytes == 46);
+  static constexpr uint64_t kClientEnd = 0xffff'ffff'ffff;  // in the last of its words
+  static_assert(kClientBytes == 46 && sizeof(rewrite::Client) == 48);
 };
 static_assert(sizeof(FlightRecord) == kCacheLine);
 

@@ -211,20 +211,27 @@ bool Ledger::own(Slot& s, Ref ref, bool again, Sent& sent) noexcept {
   return false;
 }
 
-Sent Ledger::record_sent(Ref ref, const Flight& f, bool again, Tsc now, Counts& counts) noexcept {
+Sent Ledger::record_sent_slowly(Ref ref, const Flight& f, bool again, Tsc now,
+                                Counts& counts) noexcept {
   Sent sent;
-  Slot& s = slot(ref);
-  if (own(s, ref, again, sent)) {
+  if (own(slot(ref), ref, again, sent)) {
     flight(ref).store(f);
-    const uint32_t epoch = epoch_of(now);
-    for (uint32_t looks = 0; looks < kLooksMax; ++looks) {
-      // Others can raise the attempt and flip the lap meanwhile, nothing else.
-      const Word word = s.load();
-      if (!is_about(word, ref)) break;
-      if (s.replace(word, word.with_state(State::in_flight).with_epoch(epoch).other_turn())) {
-        sent.recorded = true;
-        return sent;
-      }
+    return finish_sent(ref, now, sent, counts);
+  }
+  counts.unrecorded.add(1);
+  return sent;
+}
+
+// The owner has written the flight. Others can raise the attempt and flip the lap meanwhile,
+// nothing else.
+Sent Ledger::finish_sent(Ref ref, Tsc now, Sent sent, Counts& counts) noexcept {
+  Slot& s = slot(ref);
+  for (uint32_t looks = 0; looks < kLooksMax; ++looks) {
+    const Word word = s.load();
+    if (!is_about(word, ref)) break;
+    if (s.replace(word, word.sent(epoch_of(now)))) {
+      sent.recorded = true;
+      return sent;
     }
   }
   counts.unrecorded.add(1);

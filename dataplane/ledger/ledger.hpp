@@ -166,7 +166,16 @@ class Ledger {
   // the entry has gone, or another worker is writing this very flight; the command may be sent, its
   // reply will be unknown or go where the other one's goes.
   // `again`: it was sent before (retry, replay).
-  Sent record_sent(Ref ref, const Flight& flight, bool again, Tsc now, Counts& counts) noexcept;
+  Sent record_sent(Ref ref, const Flight& f, bool again, Tsc now, Counts& counts) noexcept {
+    Slot& s = slot(ref);
+    const Word word = s.load();
+    if (again || !is_about(word, ref) || word.state() != State::accepted) [[unlikely]]
+      return record_sent_slowly(ref, f, again, now, counts);
+    flight(ref).store(f);
+    if (s.replace(word, word.sent(epoch_of(now)))) [[likely]]
+      return {.recorded = true};
+    return finish_sent(ref, now, {}, counts);
+  }
 
   // Gives the id of a command back that was admitted as fresh and will not be sent.
   void release(Ref ref, Counts& counts) noexcept;
@@ -234,6 +243,9 @@ class Ledger {
   void admit_slowly(const Command& command, uint32_t epoch, Tally& tally, Admission& out) noexcept;
   bool admit_known(const Command& command, Slot& slot, uint32_t epoch, Admission& out) noexcept;
   bool own(Slot& slot, Ref ref, bool again, Sent& sent) noexcept;
+  Sent record_sent_slowly(Ref ref, const Flight& flight, bool again, Tsc now,
+                          Counts& counts) noexcept;
+  Sent finish_sent(Ref ref, Tsc now, Sent sent, Counts& counts) noexcept;
   bool is_at_share(const Bucket& bucket, uint32_t group) const noexcept;
   bool end_flight(Ref ref, uint32_t stamp, State to) noexcept;
   void sweep_one(Slot& slot, uint32_t epoch, Swept& swept) noexcept;

@@ -67,6 +67,10 @@ struct Word {
     return {lo, (hi & (uint64_t{1} << 63 | uint64_t{1} << 32 | 1)) | bits};
   }
   [[nodiscard]] Word other_turn() const noexcept { return {lo, hi ^ 1}; }
+  // The owner has sent the command.
+  [[nodiscard]] Word sent(uint32_t epoch) const noexcept {
+    return with_state(State::in_flight).with_epoch(epoch).other_turn();
+  }
 };
 
 inline constexpr uint64_t kHashInHi = uint64_t{0x3fffffff} << 33;

@@ -185,8 +185,10 @@ void Pipeline::forward(const Snapshot& snapshot, Burst& burst, Selection& live, 
   bool replayable = false;
   for (const uint8_t i : live) {
     replayable |= burst.meta[i].replayable;
-    s.clients[i] = is_submitted(burst, i) ? rewrite::Client{}
-                                          : rewrite::client_of(burst.packets[i], burst.meta[i]);
+    if (is_submitted(burst, i)) [[unlikely]]
+      s.clients[i] = {};
+    else
+      s.clients[i] = rewrite::client_of(burst.packets[i], burst.meta[i]);
   }
   Selection too_big{};
   rewrite::to_nodes(*snapshot.forward, snapshot.parse->ports, burst, live, too_big);
