@@ -114,9 +114,8 @@ constexpr uint32_t kOrgs = 64;
 
 struct Rig {
   Rig(uint64_t entries, uint32_t orgs)
-      : slots(entries * sizeof(Slot)),
-        ledger(settings_of(entries), {slots.begin(), slots.begin()}) {
-    // Twice its size, so that all buckets but a handful are full. Flights are not touched here.
+      : memory(entries * kBytesPerEntry), ledger(settings_of(entries), memory.begin()) {
+    // Twice its size, so that all buckets but a handful are full. Flights are not written here.
     Worker filler(1, orgs);
     for (uint64_t n = 0; n < 2 * entries; n += kBurst) enter(filler);
   }
@@ -132,7 +131,7 @@ struct Rig {
     worker.done(ledger);
   }
 
-  Pages slots;
+  Pages memory;
   Ledger ledger;
 };
 

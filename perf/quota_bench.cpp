@@ -130,6 +130,7 @@ void stage(benchmark::State& bench, uint32_t keys, Limit limit) {
   const auto burst = [&] {
     worker->fill(rig->traffic);
     now += kBurst * kPacketTsc;
+    expect(rig->table, *rig->windows, worker->burst, worker->live);
     run(rig->table, *rig->windows, worker->state, worker->burst, worker->live, now, 1);
     benchmark::ClobberMemory();
   };

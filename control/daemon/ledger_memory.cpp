@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/daemon/ledger_memory.hpp"
 
+#include <rte_common.h>
+#include <rte_memory.h>
 #include <sodium.h>
 #include <spdlog/spdlog.h>
 #include <sys/mman.h>
@@ -41,12 +43,9 @@ Result<std::unique_ptr<LedgerMemory>> LedgerMemory::create(const config::Ledger&
   (void)socket;  // first touched by the workers that use it, so the kernel puts it near them
   auto made = std::unique_ptr<LedgerMemory>(new LedgerMemory);
   made->huge_ = true;
-  const uint64_t slots = settings.entries * sizeof(ledger::Slot);
-  const uint64_t flights = settings.entries * sizeof(ledger::FlightRecord);
-  made->bytes_ = slots + flights;
-  made->slots_ = map(slots, made->huge_);
-  made->flights_ = map(flights, made->huge_);
-  if (made->slots_ == nullptr || made->flights_ == nullptr) {
+  made->bytes_ = RTE_ALIGN_CEIL(settings.entries * ledger::kBytesPerEntry, RTE_PGSIZE_2M);
+  made->memory_ = map(made->bytes_, made->huge_);
+  if (made->memory_ == nullptr) {
     return fail(ErrorCode::unavailable, "ledger.entries = {} needs {} MiB, which cannot be had",
                 settings.entries, made->bytes_ >> 20);
   }
@@ -59,8 +58,7 @@ Result<std::unique_ptr<LedgerMemory>> LedgerMemory::create(const config::Ledger&
   const auto saved = check(settings.save);
   if (saved) s.secret = saved->secret;
   made->secret_ = s.secret;
-  made->ledger_ = std::make_unique<ledger::Ledger>(
-      s, ledger::Memory{.slots = made->slots_, .flights = made->flights_});
+  made->ledger_ = std::make_unique<ledger::Ledger>(s, made->memory_);
   if (saved) {
     const auto restored = ledger::restore(settings.save, *saved, *made->ledger_, now);
     if (restored)
@@ -81,10 +79,7 @@ void LedgerMemory::save(const ledger::Moment& now) const {
 }
 
 LedgerMemory::~LedgerMemory() {
-  if (slots_ != nullptr) munmap(slots_, ledger_ ? ledger_->capacity() * sizeof(ledger::Slot) : 0);
-  if (flights_ != nullptr) {
-    munmap(flights_, ledger_ ? ledger_->capacity() * sizeof(ledger::FlightRecord) : 0);
-  }
+  if (memory_ != nullptr) munmap(memory_, bytes_);
 }
 
 }  // namespace lf::daemon

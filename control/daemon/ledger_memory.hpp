@@ -31,9 +31,8 @@ class LedgerMemory {
  private:
   LedgerMemory() = default;
 
-  void* slots_ = nullptr;
-  void* flights_ = nullptr;
-  uint64_t bytes_ = 0;
+  void* memory_ = nullptr;
+  uint64_t bytes_ = 0;  // whole huge pages
   bool huge_ = false;
   std::string path_;  // of the saved ledger; empty: none
   ledger::Secret secret_;

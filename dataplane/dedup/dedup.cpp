@@ -83,11 +83,12 @@ bool take(State& state, Burst& burst, uint32_t i, uint32_t k) noexcept {
 
 }  // namespace
 
-void expect(const Ledger& ledger, State& state, const Burst& burst,
-            const Selection& commands) noexcept {
-  state.hashed = state.as_proven = 0;
+void expect(const Ledger& ledger, State& state, const Burst& burst, const Selection& commands,
+            uint32_t first) noexcept {
+  if (first == 0) state.hashed = state.as_proven = 0;
   uint32_t count = 0;
-  for (const uint8_t i : commands) {
+  for (uint32_t k = first; k < commands.count; ++k) {
+    const uint8_t i = commands.index[k];
     const Meta& m = burst.meta[i];
     const bool tagged = (m.flags & lcp::kFlagTagged) != 0;
     state.names[count++] = {m.lcp->command_id, ledger::space_of(m.org_id, tagged)};
@@ -96,7 +97,7 @@ void expect(const Ledger& ledger, State& state, const Burst& burst,
   }
   ledger.hasher().run(state.names, count, state.fresh_hashes);
   for (uint32_t k = 0; k < count; ++k) {
-    state.hashes[commands.index[k]] = state.fresh_hashes[k];
+    state.hashes[commands.index[first + k]] = state.fresh_hashes[k];
     ledger.prefetch(state.fresh_hashes[k]);
   }
 }
@@ -109,13 +110,20 @@ void run(Ledger& ledger, State& state, Burst& burst, Selection& commands, Tsc no
     state.commands[k] = {state.hashes[commands.index[k]], Ledger::group_of(m.org, m.authenticated), m.attempt};
   }
   state.hashed = 0;
-  ledger.admit(state.commands, count, now, state.counts, state.admissions);
   state.deferred.count = 0;
+  if (ledger.admit(state.commands, count, now, state.counts, state.admissions) == count)
+      [[likely]] {
+    for (uint32_t k = 0; k < count; ++k) {
+      Meta& m = burst.meta[commands.index[k]];
+      m.ledger_ref = state.admissions[k].ref;
+      m.is_retry = false;
+    }
+    return;
+  }
   uint16_t kept = 0;
   uint64_t duplicates = 0, retries = 0;
   for (uint32_t k = 0; k < count; ++k) {
     const uint8_t i = commands.index[k];
-    if (state.admissions[k].ref != 0) ledger.prefetch_flight(state.admissions[k].ref);
     const bool stays = take(state, burst, i, k);
     commands.index[kept] = i;
     kept += stays;

@@ -29,11 +29,13 @@ struct State {
   ledger::Found found[kBurstMax];
 };
 
-// Before authenticate: hashes the burst's commands as if each tag were right, and gets their buckets
-// on their way to the cache while the tags are computed. A guess that was wrong costs a second
-// hash. Reads and changes nothing shared.
+// As soon as commands are parsed: hashes those from the `first` of the selection on as if each tag
+// were right, and gets their buckets on their way to the cache while other packets are parsed and
+// tags computed. A guess that was wrong costs a second hash. Reads and changes nothing shared. At
+// most some ten commands at a time, or prefetches are dropped: a core has 24 buffers for lines that
+// are on their way.
 void expect(const ledger::Ledger& ledger, State& state, const Burst& burst,
-            const Selection& commands) noexcept;
+            const Selection& commands, uint32_t first) noexcept;
 
 // Decides duplicate_in_flight, duplicate_answered (reply_status: what it was answered with) and
 // ledger_full. What stays has a ledger_ref; a retry of a command in flight has is_retry set and in

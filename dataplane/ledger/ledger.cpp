@@ -26,9 +26,8 @@ bool is_owned(State s) noexcept {
 
 }  // namespace
 
-Ledger::Ledger(const Settings& settings, const Memory& memory) noexcept
-    : buckets_(static_cast<Bucket*>(memory.slots)),
-      flights_(static_cast<FlightRecord*>(memory.flights)),
+Ledger::Ledger(const Settings& settings, void* memory) noexcept
+    : buckets_(static_cast<Bucket*>(memory)),
       buckets_mask_(std::bit_ceil(std::clamp(settings.entries, kEntriesMin, kEntriesMax)) / kWays -
                     1),
       epoch_tsc_(std::max<Tsc>(settings.window_tsc / kWindowEpochs, 1)),
@@ -38,6 +37,7 @@ Ledger::Ledger(const Settings& settings, const Memory& memory) noexcept
 // What one look at a command's bucket leads to.
 struct Ledger::Plan {
   Slot* slot;  // that is next
+  Ref ref;     // of the command, if it is entered there
   uint64_t expected_lo, expected_hi;
   uint64_t desired_hi;
   uint32_t same;      // ways about the command
@@ -78,11 +78,14 @@ inline void Ledger::look_up(const Command& command, uint32_t epoch, Plan& plan) 
   Bucket& b = bucket(command.hash);
   const Look look = look_at(b, command.hash, epoch);
   const uint32_t next = kNextWay[look.laps];
-  Slot& slot = b.way(next & (kWays - 1));
+  const uint32_t way = next & (kWays - 1);
+  Slot& slot = b.way(way);
   const uint64_t lo = slot.lo.load(std::memory_order_acquire);
   const uint64_t hi = slot.hi.load(std::memory_order_acquire);
   const Word victim{lo, hi};
   plan.slot = &slot;
+  plan.ref = ref_of(command.hash, way, command.hash.lo);
+  __builtin_prefetch(&b.flight[Bucket::place(way)], 1);  // record_sent() will write it
   plan.expected_lo = lo;
   plan.expected_hi = hi;
   plan.desired_hi = new_hi(command, epoch, victim);
@@ -101,8 +104,8 @@ inline void Ledger::look_up(const Command& command, uint32_t epoch, Plan& plan) 
 
 // Two rounds: first all buckets are read, so that waiting for memory overlaps, then slots are
 // swapped, which does not. What the first round saw may be out of date: then a swap fails.
-void Ledger::admit(const Command* commands, uint32_t count, Tsc now, Counts& counts,
-                   Admission* out) noexcept {
+uint32_t Ledger::admit(const Command* commands, uint32_t count, Tsc now, Counts& counts,
+                       Admission* out) noexcept {
   const uint32_t epoch = epoch_of(now);
   Tally tally;
   Plan plans[kBurstMax];
@@ -112,7 +115,7 @@ void Ledger::admit(const Command* commands, uint32_t count, Tsc now, Counts& cou
     if ((plan.same | plan.unsteady) == 0 && plan.overwritable) [[likely]] {
       const uint64_t lo = commands[k].hash.lo;
       if (plan.slot->replace(plan.expected(), {lo, plan.desired_hi})) [[likely]] {
-        out[k].ref = ref_of(*plan.slot, lo);
+        out[k].ref = plan.ref;
         out[k].result = Lookup::fresh;
         tally.entered(plan);
         continue;
@@ -122,11 +125,11 @@ void Ledger::admit(const Command* commands, uint32_t count, Tsc now, Counts& cou
     admit_slowly(commands[k], epoch, tally, out[k]);
   }
   tally.add_to(counts);
+  return tally.fresh;
 }
 
 void Ledger::admit_slowly(const Command& command, uint32_t epoch, Tally& tally,
                           Admission& out) noexcept {
-  Bucket& b = bucket(command.hash);
   bool share_met = false;
   out.ref = 0;
   out.result = Lookup::full;
@@ -136,7 +139,7 @@ void Ledger::admit_slowly(const Command& command, uint32_t epoch, Tally& tally,
     if (plan.unsteady != 0) continue;
     bool changed = false;
     for (uint32_t same = plan.same; same != 0 && !changed; same &= same - 1) {
-      changed = !admit_known(command, b.way(std::countr_zero(same)), epoch, out);
+      changed = !admit_known(command, std::countr_zero(same), epoch, out);
       if (out.ref != 0) return;
     }
     if (changed) continue;
@@ -145,7 +148,7 @@ void Ledger::admit_slowly(const Command& command, uint32_t epoch, Tally& tally,
       share_met |= plan.shielded;
       tally.passed_over += plan.slot->replace(expected, expected.entered_anew());
     } else if (plan.slot->replace(expected, {command.hash.lo, plan.desired_hi})) {
-      out.ref = ref_of(*plan.slot, command.hash.lo);
+      out.ref = plan.ref;
       out.result = Lookup::fresh;
       tally.entered(plan);
       tally.share_evictions += share_met && plan.live_age != 0;
@@ -159,7 +162,9 @@ void Ledger::admit_slowly(const Command& command, uint32_t epoch, Tally& tally,
 
 // Decides about a command that a slot is about: sets out.ref if the entry is live. False: the slot
 // has changed meanwhile, look again.
-bool Ledger::admit_known(const Command& command, Slot& s, uint32_t epoch, Admission& out) noexcept {
+bool Ledger::admit_known(const Command& command, uint32_t way, uint32_t epoch,
+                         Admission& out) noexcept {
+  Slot& s = bucket(command.hash).way(way);
   const Word word = s.load();
   if (!ledger::is_about(word, command.hash)) return false;
   const State state = word.state();
@@ -168,7 +173,7 @@ bool Ledger::admit_known(const Command& command, Slot& s, uint32_t epoch, Admiss
     s.replace(word, word.with_state(State::none));
     return false;
   }
-  const Ref ref = ref_of(s, word.lo);
+  const Ref ref = ref_of(command.hash, way, word.lo);
   if (state == State::answered) {
     out.result = Lookup::duplicate_answered;
     out.status = static_cast<lcp::Status>(word.status());
@@ -289,7 +294,7 @@ Found Ledger::find_one(const Hash& hash, uint32_t epoch) const noexcept {
     if (b.way(i).lo.load(std::memory_order_relaxed) != hash.lo) continue;
     const Word word = b.way(i).load();
     if (ledger::is_about(word, hash) && is_live(word, epoch))
-      return {ref_of(b.way(i), word.lo), word, {}};
+      return {ref_of(hash, i, word.lo), word, {}};
   }
   return {};
 }

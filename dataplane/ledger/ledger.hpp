@@ -35,15 +35,14 @@
 #include "dataplane/core/types.hpp"
 #include "dataplane/core/worker_stats.hpp"
 #include "dataplane/lcp/header.hpp"
-#include "dataplane/ledger/flight.hpp"
+#include "dataplane/ledger/bucket.hpp"
 #include "dataplane/ledger/hash.hpp"
-#include "dataplane/ledger/slot.hpp"
 
 namespace lf::ledger {
 
 inline constexpr uint64_t kEntriesMin = uint64_t{1} << 10;
 inline constexpr uint64_t kEntriesMax = uint64_t{1} << 28;
-inline constexpr size_t kBytesPerEntry = sizeof(Slot) + sizeof(FlightRecord);  // 80
+inline constexpr size_t kBytesPerEntry = sizeof(Bucket) / kWays;  // 80
 
 // An entry by its place: [check:35][1][slot:28]; the check is part of the hash, so that an entry
 // that has gone is noticed. 0: none.
@@ -54,12 +53,6 @@ struct Settings {
   Tsc window_tsc = 1;              // how long a command is remembered after its last event
   double org_share = 0.5;          // of a bucket, rounded down to eighths, at least one
   Secret secret;
-};
-
-// Zeroed memory of the caller's, aligned to 128 bytes, that outlives the ledger.
-struct Memory {
-  void* slots = nullptr;    // entries * sizeof(Slot)
-  void* flights = nullptr;  // entries * sizeof(FlightRecord)
 };
 
 // One worker's counts. Writer: that worker.
@@ -137,7 +130,8 @@ struct Swept {
 
 class Ledger {
  public:
-  Ledger(const Settings& settings, const Memory& memory) noexcept;
+  // memory: zeroed, entries * kBytesPerEntry bytes, aligned to 128; outlives the ledger.
+  Ledger(const Settings& settings, void* memory) noexcept;
 
   uint64_t capacity() const noexcept { return buckets_mask_ * kWays + kWays; }
   const Hasher& hasher() const noexcept { return hasher_; }
@@ -158,9 +152,11 @@ class Ledger {
     __builtin_prefetch(lines + kCacheLine, 1);
   }
 
-  // Looks a burst of commands up and enters those that are new. Prefetch them before.
-  void admit(const Command* commands, uint32_t count, Tsc now, Counts& counts,
-             Admission* out) noexcept;
+  // Looks a burst of commands up and enters those that are new. Prefetch them before. The flights
+  // of the new ones are on their way to the cache afterwards.
+  // Returns how many of them are fresh.
+  uint32_t admit(const Command* commands, uint32_t count, Tsc now, Counts& counts,
+                 Admission* out) noexcept;
 
   // Just before a command is sent, for the first time or again: keeps its flight. Not recorded:
   // the entry has gone, or another worker is writing this very flight; the command may be sent, its
@@ -197,8 +193,6 @@ class Ledger {
   // Moves what find() found in flight to answered, exactly once over all workers.
   Settled settle(const Found& found, lcp::Status status, Tsc now) noexcept;
 
-  // The line that record_sent() is going to write: ask for it as soon as the command is admitted.
-  void prefetch_flight(Ref ref) const noexcept { __builtin_prefetch(&flight(ref), 1); }
   // Of entries that are looked at soon, by is_owed() or mark_timed_out().
   void prefetch(Ref ref) const noexcept {
     __builtin_prefetch(&slot(ref), 1);
@@ -228,9 +222,13 @@ class Ledger {
     const uint64_t i = ref & (kEntriesMax - 1);
     return buckets_[i / kWays].slot[i % kWays];
   }
-  FlightRecord& flight(Ref ref) const noexcept { return flights_[ref & (kEntriesMax - 1)]; }
-  Ref ref_of(const Slot& slot, uint64_t lo) const noexcept {
-    return (lo >> 29 << 29) | kEntriesMax | static_cast<uint64_t>(&slot - &buckets_[0].slot[0]);
+  FlightRecord& flight(Ref ref) const noexcept {
+    const uint64_t i = ref & (kEntriesMax - 1);
+    return buckets_[i / kWays].flight[i % kWays];
+  }
+  // `way` of the bucket of a hash, `lo` of the entry.
+  Ref ref_of(const Hash& hash, uint32_t way, uint64_t lo) const noexcept {
+    return (lo >> 29 << 29) | kEntriesMax | (hash.hi & buckets_mask_) * kWays | Bucket::place(way);
   }
   static bool is_about(const Word& word, Ref ref) noexcept {
     return word.lo >> 29 == ref >> 29 && word.state() != State::none;
@@ -241,7 +239,7 @@ class Ledger {
 
   void look_up(const Command& command, uint32_t epoch, Plan& plan) noexcept;
   void admit_slowly(const Command& command, uint32_t epoch, Tally& tally, Admission& out) noexcept;
-  bool admit_known(const Command& command, Slot& slot, uint32_t epoch, Admission& out) noexcept;
+  bool admit_known(const Command& command, uint32_t way, uint32_t epoch, Admission& out) noexcept;
   bool own(Slot& slot, Ref ref, bool again, Sent& sent) noexcept;
   Sent record_sent_slowly(Ref ref, const Flight& flight, bool again, Tsc now,
                           Counts& counts) noexcept;
@@ -253,7 +251,6 @@ class Ledger {
   Found find_one(const Hash& hash, uint32_t epoch) const noexcept;
 
   Bucket* buckets_;
-  FlightRecord* flights_;
   uint64_t buckets_mask_;
   Tsc epoch_tsc_;
   uint32_t share_ways_;

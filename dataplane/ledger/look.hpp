@@ -11,7 +11,7 @@
 #include <atomic>
 #include <cstdint>
 
-#include "dataplane/ledger/slot.hpp"
+#include "dataplane/ledger/bucket.hpp"
 
 #if defined(__has_feature)
 #if __has_feature(thread_sanitizer)

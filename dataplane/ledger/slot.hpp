@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A slot of the ledger: 16 bytes that say which command it is about and what became of it, always
-// replaced as a whole by one compare-and-swap (cmpxchg16b). Eight slots are a bucket, two adjacent
-// cache lines, filled as a ring. Read and written by all workers; the control thread sweeps.
+// replaced as a whole by one compare-and-swap (cmpxchg16b). Eight slots are a bucket, filled as a
+// ring. Read and written by all workers; the control thread sweeps.
 //
 //   lo  64 bits of the command's hash
 //   hi  [lap:1][30 more bits of the hash][round:1][group:12][epoch:8][attempt or status:8][state:3]
@@ -119,17 +119,5 @@ struct alignas(16) Slot {
   static Both both(const Word& w) noexcept { return static_cast<Both>(w.hi) << 64 | w.lo; }
 };
 static_assert(sizeof(Slot) == 16 && std::atomic<uint64_t>::is_always_lock_free);
-
-struct alignas(2 * kCacheLine) Bucket {
-  Slot slot[kWays];
-
-  // The ring's order. Not the memory's, for ledger/look.hpp's sake.
-  static constexpr uint32_t place(uint32_t way) noexcept {
-    return (way & 4) | (way << 1 & 2) | (way >> 1 & 1);
-  }
-  Slot& way(uint32_t w) noexcept { return slot[place(w)]; }
-  const Slot& way(uint32_t w) const noexcept { return slot[place(w)]; }
-};
-static_assert(sizeof(Bucket) == 128);
 
 }  // namespace lf::ledger

@@ -16,6 +16,8 @@
 #include "dataplane/net/address.hpp"
 #include "dataplane/net/checksum.hpp"
 #include "dataplane/net/unaligned.hpp"
+#include "dataplane/parse/checks.hpp"
+#include "dataplane/parse/usual.hpp"
 
 namespace lf::parse {
 namespace {
@@ -64,15 +66,6 @@ Verdict to_exception(Meta& meta) noexcept {
   return Verdict::none;
 }
 
-// Whether the port's word on a checksum counts, and if so, what it is. NONE: the sender of a
-// virtual port left the sum to its NIC, the data itself is intact.
-template <uint64_t kMask, uint64_t kUnknown, uint64_t kBad>
-bool port_knows(bool trusted, uint64_t ol_flags, bool& bad) noexcept {
-  const uint64_t seen = ol_flags & kMask;
-  bad = seen == kBad;
-  return trusted && seen != kUnknown;
-}
-
 LF_INLINE bool bad_ipv4_checksum(const Frame& f, const rte_ipv4_hdr& ip) noexcept {
   bool bad;
   if (port_knows<RTE_MBUF_F_RX_IP_CKSUM_MASK, RTE_MBUF_F_RX_IP_CKSUM_UNKNOWN,
@@ -91,15 +84,6 @@ LF_INLINE bool bad_udp_checksum(const Frame& f, const rte_udp_hdr& udp,
     return bad;
   return !net::is_right(d.addresses_sum + (IPPROTO_UDP << 8) + udp.dgram_len +
                         net::sum_bytes(&udp, d.size));
-}
-
-// flags, intent, severity and attempt lie together in both.
-static_assert(offsetof(Meta, attempt) == offsetof(Meta, flags) + 3 &&
-              offsetof(lcp::Header, attempt) == offsetof(lcp::Header, flags) + 3);
-
-void copy_small_fields(Meta& meta, const lcp::Header& h) noexcept {
-  std::memcpy(reinterpret_cast<uint8_t*>(&meta) + offsetof(Meta, flags),
-              reinterpret_cast<const uint8_t*>(&h) + offsetof(lcp::Header, flags), 4);
 }
 
 Kind kind_of(uint8_t type) noexcept {
@@ -425,16 +409,25 @@ void prefetch(const rte_mbuf* m) noexcept {
 
 }  // namespace
 
-void run(const Table& table, State&, Burst& burst, Sorted& out, Tsc) noexcept {
+void begin(const Burst& burst, Sorted& out) noexcept {
   clear(out);
   const uint32_t count = burst.count;
   for (uint32_t i = 0; i < kMbufAhead && i < count; ++i) rte_prefetch0(burst.packets[i]);
   for (uint32_t i = 0; i < kAhead && i < count; ++i) prefetch(burst.packets[i]);
-  for (uint32_t i = 0; i < count; ++i) {
+}
+
+void part(const Table& table, Burst& burst, uint32_t first, uint32_t end, Sorted& out) noexcept {
+  const uint32_t count = burst.count;
+  LastEndpoint last;
+  for (uint32_t i = first; i < end; ++i) {
     if (i + kMbufAhead < count) rte_prefetch0(burst.packets[i + kMbufAhead]);
     if (i + kAhead < count) prefetch(burst.packets[i + kAhead]);
     Meta& meta = burst.meta[i];
     reset(meta);
+    if (parse_usual(table, last, burst.packets[i], meta)) [[likely]] {
+      out.commands.add(i);
+      continue;
+    }
     const Verdict v = parse_frame(table, burst.packets[i], meta);
     meta.verdict = v;
     if (v != Verdict::none) [[unlikely]]
@@ -445,6 +438,11 @@ void run(const Table& table, State&, Burst& burst, Sorted& out, Tsc) noexcept {
       sort(out, i, meta.kind);
     }
   }
+}
+
+void run(const Table& table, State&, Burst& burst, Sorted& out, Tsc) noexcept {
+  begin(burst, out);
+  part(table, burst, 0, burst.count, out);
 }
 
 }  // namespace lf::parse

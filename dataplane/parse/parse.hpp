@@ -21,4 +21,9 @@ struct Sorted {
 // Parses all packets of the burst; everything in their metadata but `origin` is set anew.
 void run(const Table& table, State& state, Burst& burst, Sorted& out, Tsc now) noexcept;
 
+// The same a part at a time, for a caller who has work for the time between two parts: begin(),
+// then part() for all positions in ascending order.
+void begin(const Burst& burst, Sorted& out) noexcept;
+void part(const Table& table, Burst& burst, uint32_t first, uint32_t end, Sorted& out) noexcept;
+
 }  // namespace lf::parse

@@ -15,6 +15,7 @@ namespace {
 
 constexpr uint64_t kDelaySlotsPerSecond = 2000;  // a delayed packet leaves at most 0.5 ms late
 constexpr uint64_t kDelayHorizonSeconds = 5;
+constexpr uint32_t kPart = 8;  // packets parsed before their commands are hashed, a lane each
 constexpr uint32_t kWatchedMax = 1u << 20;  // commands in flight with a time-out, per worker
 
 // Both ascending; `some` is part of `from`.
@@ -66,7 +67,7 @@ void Pipeline::run_injected(const Snapshot& snapshot, Burst& burst, Tsc now, Out
 void Pipeline::stages(const Snapshot& snapshot, Burst& burst, Tsc now, Outbox& out) noexcept {
   State& s = *state_;
   s.clock.begin(setup_.shared->sample_bursts.load(std::memory_order_relaxed));
-  parse::run(*snapshot.parse, s.parse, burst, s.sorted, now);
+  parse_all(snapshot, burst);
   s.clock.mark(Stage::parse, burst.count);
   if (s.sorted.commands.count != 0) commands(snapshot, burst, s.sorted.commands, now, out);
   if (s.sorted.replies.count != 0) {
@@ -89,6 +90,20 @@ void Pipeline::stages(const Snapshot& snapshot, Burst& burst, Tsc now, Outbox& o
   s.clock.mark(Stage::others, others);
   free_rest(burst, out);
   s.clock.end(burst.count);
+}
+
+// In parts, so that the ledger's buckets of one part arrive while the next is parsed.
+void Pipeline::parse_all(const Snapshot& snapshot, Burst& burst) noexcept {
+  State& s = *state_;
+  const Selection& commands = s.sorted.commands;
+  parse::begin(burst, s.sorted);
+  for (uint32_t first = 0; first < burst.count; first += kPart) {
+    const uint32_t known = commands.count;
+    parse::part(*snapshot.parse, burst, first, std::min<uint32_t>(first + kPart, burst.count),
+                s.sorted);
+    if (commands.count != known)
+      dedup::expect(*setup_.shared->ledger, s.dedup, burst, commands, known);
+  }
 }
 
 void Pipeline::set_backlog(uint64_t packets) noexcept {
@@ -131,9 +146,9 @@ void Pipeline::commands(const Snapshot& snapshot, Burst& burst, const Selection&
   Shared& shared = *setup_.shared;
   const uint64_t unix_us = shared.wall->unix_us(now);
   Selection live = all;
-  dedup::expect(*shared.ledger, s.dedup, burst, all);
   authenticate::run(*snapshot.authenticate, s.authenticate, burst, live, now);
   s.clock.mark(Stage::authenticate, all.count);
+  quota::expect(*snapshot.quota, *shared.windows, burst, live);
   validate::run(*snapshot.parse, burst, live, unix_us);
   if (shared.draining.load(std::memory_order_relaxed)) {
     for (const uint8_t i : live) burst.decide(i, Verdict::stopping);

@@ -99,6 +99,7 @@ class Pipeline {
 
  private:
   void stages(const Snapshot& snapshot, Burst& burst, Tsc now, Outbox& out) noexcept;
+  void parse_all(const Snapshot& snapshot, Burst& burst) noexcept;
   void commands(const Snapshot& snapshot, Burst& burst, const Selection& all, Tsc now,
                 Outbox& out) noexcept;
   void shed(const Snapshot& snapshot, Burst& burst, Selection& live, Tsc now) noexcept;

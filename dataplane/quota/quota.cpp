@@ -39,29 +39,26 @@ void start_group(const Table& t, Scratch& s, Group& g, Key key, Limit limit) noe
 
 // A place in the hash holds the round in which it was taken and the number of what took it: what
 // an earlier burst left is of another round, so nothing has to be cleared.
-uint16_t org_group(const Table& t, Windows& w, Scratch& s, OrgIndex org) noexcept {
+uint16_t org_group(const Table& t, Scratch& s, OrgIndex org) noexcept {
   const Key key = org_key(org);
   uint32_t p = place_of(org);
   for (; s.org_places[p] >> 8 == s.round; p = (p + 1) % kPlaces)
     if (s.orgs[s.org_places[p] & 0xff].key == key) return s.org_places[p] & 0xff;
   const uint16_t o = s.orgs_used++;
   s.org_places[p] = s.round << 8 | o;
-  w.prefetch(key);
   start_group(t, s, s.orgs[o], key, t.org_limits[org]);
   return o;
 }
 
-uint8_t lane_of(const Table& t, Windows& w, Scratch& s, Key key, OrgIndex org,
-                IntentIndex intent) noexcept {
+uint8_t lane_of(const Table& t, Scratch& s, Key key, OrgIndex org, IntentIndex intent) noexcept {
   uint32_t p = place_of(key);
   for (; s.places[p] >> 8 == s.round; p = (p + 1) % kPlaces)
     if (s.lanes[s.places[p] & 0xff].own.key == key) return s.places[p] & 0xff;
   const uint16_t l = s.lanes_used++;
   s.places[p] = s.round << 8 | l;
-  w.prefetch(key);
   Lane& lane = s.lanes[l];
   start_group(t, s, lane.own, key, t.intent_limits[org].by_intent[intent]);
-  lane.org = org_group(t, w, s, org);
+  lane.org = org_group(t, s, org);
   return static_cast<uint8_t>(l);
 }
 
@@ -78,10 +75,8 @@ bool costs_quota(const Table& t, const Meta& m) noexcept {
   return !m.is_retry && m.org < t.org_limits.size();
 }
 
-// Which packets cost quota, which lane each is in, and how many packets each lane has. First all
-// cache lines are asked for, then they are looked at.
-void gather(const Table& t, Windows& w, Scratch& s, const Burst& burst,
-            const Selection& live) noexcept {
+// Which packets cost quota, which lane each is in, and how many packets each lane has.
+void gather(const Table& t, Scratch& s, const Burst& burst, const Selection& live) noexcept {
   start_round(s);
   uint16_t counted = 0;
   for (const uint8_t i : live) {
@@ -89,8 +84,6 @@ void gather(const Table& t, Windows& w, Scratch& s, const Burst& burst,
     s.position[counted] = i;
     if (!costs_quota(t, m)) continue;
     ++counted;
-    __builtin_prefetch(&t.intent_limits[m.org]);
-    __builtin_prefetch(&t.org_limits[m.org]);
   }
   s.counted = counted;
   Key previous = ~Key{0};
@@ -99,7 +92,7 @@ void gather(const Table& t, Windows& w, Scratch& s, const Burst& burst,
     const uint8_t i = s.position[k];
     const Meta& m = burst.meta[i];
     const Key key = intent_key(m.org, m.intent_index);
-    if (key != previous) lane = lane_of(t, w, s, key, m.org, m.intent_index);
+    if (key != previous) lane = lane_of(t, s, key, m.org, m.intent_index);
     previous = key;
     s.lane_of[i] = lane;
     ++s.lanes[lane].own.want;
@@ -290,6 +283,20 @@ State::State(uint32_t delay_packets, Tsc slot_tsc, Tsc horizon_tsc)
             static_cast<uint32_t>(
                 std::clamp<Tsc>(horizon_tsc / std::max<Tsc>(slot_tsc, 1) + 1, 64, 65536))) {}
 
+void expect(const Table& table, const Windows& windows, const Burst& burst,
+            const Selection& live) noexcept {
+  const auto orgs = static_cast<uint32_t>(table.org_limits.size());
+  for (const uint8_t i : live) {
+    const Meta& m = burst.meta[i];
+    if (m.org >= orgs) [[unlikely]]
+      continue;
+    __builtin_prefetch(&table.intent_limits[m.org]);
+    __builtin_prefetch(&table.org_limits[m.org]);
+    windows.prefetch(intent_key(m.org, m.intent_index));
+    windows.prefetch(org_key(m.org));
+  }
+}
+
 void run(const Table& table, Windows& windows, State& state, Burst& burst, Selection& live, Tsc now,
          uint64_t unix_us) noexcept {
   state.delayed_count = 0;
@@ -297,7 +304,7 @@ void run(const Table& table, Windows& windows, State& state, Burst& burst, Selec
   const Tsc time = state.clock.at(now);
   const Step step = windows.step_at(time);
   Scratch& scratch = state.scratch;
-  gather(table, windows, scratch, burst, live);
+  gather(table, scratch, burst, live);
   if (reserve(windows, scratch, step, state.released_until)) return admit_all(scratch, burst);
   for (uint32_t l = 0; l < scratch.lanes_used; ++l) start_packets(scratch.lanes[l].own);
   for (uint32_t o = 0; o < scratch.orgs_used; ++o) start_packets(scratch.orgs[o]);

@@ -100,6 +100,11 @@ struct State {
   Scratch scratch;
 };
 
+// Gets what run() will read of these commands' limits and counts on its way to the cache: call it
+// some stages before.
+void expect(const Table& table, const Windows& windows, const Burst& burst,
+            const Selection& live) noexcept;
+
 // Decides the commands in `live`. Refused ones get their verdict, delayed ones go to
 // state.delayed, and both leave `live`. Fills the quota fields of Meta. unix_us: for deadlines.
 void run(const Table& table, Windows& windows, State& state, Burst& burst, Selection& live, Tsc now,

@@ -383,8 +383,7 @@ TEST(Ledger, ABurstMayHoldTheSameCommandTwice) {
 
 TEST(Ledger, SweepMendsLapBitsThatNameNoSlot) {
   std::vector<Bucket> buckets(kEntriesMin / kWays);
-  std::vector<FlightRecord> flights(kEntriesMin);
-  Ledger ledger(small(), {buckets.data(), flights.data()});
+  Ledger ledger(small(), buckets.data());
   const TestLedger names;  // for hashes of the same secret
   const auto ids = names.ids_of_bucket(1, 0, 20);
   Counts counts;

@@ -31,8 +31,7 @@ class TestLedger {
  public:
   explicit TestLedger(const Settings& settings = small())
       : buckets_(settings.entries / kWays),
-        flights_(settings.entries),
-        ledger_(settings, {buckets_.data(), flights_.data()}) {}
+        ledger_(settings, buckets_.data()) {}
 
   Ledger& operator*() { return ledger_; }
   Ledger* operator->() { return &ledger_; }
@@ -66,7 +65,6 @@ class TestLedger {
 
  private:
   std::vector<Bucket> buckets_;
-  std::vector<FlightRecord> flights_;
   Ledger ledger_;
 };
 

@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <rapidcheck/gtest.h>
 
+#include <algorithm>
 #include <vector>
 
 namespace lf::net {
@@ -60,6 +61,21 @@ TEST(Checksum, EveryLengthAndAlignment) {
       ASSERT_EQ(fold(sum_bytes(all.data() + at, length)), wire(naive_sum(part)))
           << "at " << at << " length " << length;
     }
+}
+
+TEST(Checksum, SumOfADatagramWithACommand) {
+  Bytes all(400);
+  for (size_t i = 0; i < all.size(); ++i) all[i] = static_cast<uint8_t>(i * 197 + 11);
+  for (const uint8_t fill : {0, 0xff}) {
+    for (size_t size = 88; size < all.size(); ++size) {
+      const Bytes part(all.begin(), all.begin() + size);
+      const auto* udp = reinterpret_cast<const rte_udp_hdr*>(all.data());
+      ASSERT_EQ(fold(command_sum(udp, static_cast<uint32_t>(size), 0x1234)),
+                fold(sum_bytes(part.data(), size) + 0x1234))
+          << size;
+    }
+    std::fill(all.begin(), all.begin() + 88, fill);
+  }
 }
 
 TEST(Checksum, LargestDatagramOfOnes) {
