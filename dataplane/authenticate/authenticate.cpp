@@ -59,8 +59,17 @@ crypto::CmacJob job_of(const Table& table, uint32_t key, const lcp::Header* h,
   return {&table.keys[key], reinterpret_cast<const uint8_t*>(h), payload_length};
 }
 
+// Notes a tag that is to be checked.
+void add_job(const Table& table, State& state, const Meta& m, const Place& place, uint32_t key,
+             uint32_t i, uint32_t jobs) noexcept {
+  state.jobs[jobs] = job_of(table, key, m.lcp, m.payload_length);
+  state.orgs[jobs] = place.org;
+  state.positions[jobs] = static_cast<uint8_t>(i);
+}
+
 // Decides what needs no cryptography; notes the rest as a job. Returns whether it did.
-bool look_up(const Table& table, State& state, Burst& burst, uint32_t i, uint32_t jobs) noexcept {
+[[gnu::noinline]] bool look_up_any(const Table& table, State& state, Burst& burst, uint32_t i,
+                                   uint32_t jobs) noexcept {
   Meta& m = burst.meta[i];
   const Need need = need_of(table, m);
   if (need == Need::nothing) return false;
@@ -84,10 +93,23 @@ bool look_up(const Table& table, State& state, Burst& burst, uint32_t i, uint32_
     burst.decide(i, Verdict::auth_unknown_key);
     return false;
   }
-  state.jobs[jobs] = job_of(table, key, m.lcp, m.payload_length);
-  state.orgs[jobs] = place->org;
-  state.positions[jobs] = static_cast<uint8_t>(i);
+  add_job(table, state, m, *place, key, i, jobs);
   return true;
+}
+
+// What most packets are is decided here: a tagged command off the wire, under a key that is live.
+bool look_up(const Table& table, State& state, Burst& burst, uint32_t i, uint32_t jobs) noexcept {
+  const Meta& m = burst.meta[i];
+  if (m.kind == Kind::command && m.origin == Origin::wire && (m.flags & lcp::kFlagTagged) != 0 &&
+      mode_of(table, m) != Mode::off) [[likely]] {
+    const Place* place = find(table, m.org_id);
+    const uint32_t key = place != nullptr ? find_key(*place, m.key_id) : kNoKey;
+    if (key != kNoKey) [[likely]] {
+      add_job(table, state, m, *place, key, i, jobs);
+      return true;
+    }
+  }
+  return look_up_any(table, state, burst, i, jobs);
 }
 
 }  // namespace
@@ -99,17 +121,19 @@ void run(const Table& table, State& state, Burst& burst, Selection& live, Tsc) n
   for (const uint8_t i : live) jobs += look_up(table, state, burst, i, jobs);
 
   crypto::cmac_lanes(state.jobs, jobs, state.tags);
+  uint32_t right = 0;
   for (uint32_t k = 0; k < jobs; ++k) {
     const uint32_t i = state.positions[k];
     Meta& m = burst.meta[i];
-    if (crypto::equal_tags(state.tags[k], m.lcp->tag)) {
+    if (crypto::equal_tags(state.tags[k], m.lcp->tag)) [[likely]] {
       m.org = state.orgs[k];
       m.authenticated = true;
+      ++right;
     } else {
       burst.decide(i, Verdict::auth_bad_tag);
     }
   }
-  keep_undecided(burst, live);
+  if (right != live.count) keep_undecided(burst, live);
 }
 
 uint32_t sign(const Table& table, State& state, lcp::Header* const* datagrams,

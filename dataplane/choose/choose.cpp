@@ -24,7 +24,7 @@ struct Chooser {
   Tsc now;
   forward::Balance balance = forward::Balance::weighted_random;
   uint16_t epoch = 0;         // of the admitted node's breaker
-  bool trial_denied = false;  // a half-open node had no token left
+  bool trial_denied = false;  // a half-open node had no token left, for this packet
 
   // Whether the node's breaker lets this command through; may take a trial token.
   bool admit(NodeSlot slot) noexcept {
@@ -112,26 +112,29 @@ void init(State& state, const NodeStats* const* workers, uint32_t worker_count, 
 void run(const Table& table, NodeLive& live, State& state, Burst& burst, Selection& selection,
          Tsc now) noexcept {
   state.refreshes_left = state.peer_count > 0 ? kRefreshesPerBurst : 0;
+  const forward::Node* const nodes = table.nodes.data();
+  Chooser chooser{table, live, state, now};
+  bool all_chosen = true;
   for (const uint8_t i : selection) {
     Meta& m = burst.meta[i];
-    Chooser chooser{table, live, state, now};
+    chooser.trial_denied = false;
     const Verdict verdict = choose_one(chooser, table, m);
     if (verdict != Verdict::none) [[unlikely]] {
       m.reply_status = lcp::Status::unroutable;
       burst.decide(i, verdict);
+      all_chosen = false;
       continue;
     }
-    __builtin_prefetch(&table.nodes[m.node]);  // rewrite reads it
+    __builtin_prefetch(&nodes[m.node]);  // rewrite reads it
     m.breaker_epoch = chooser.epoch;
     ++state.chosen[m.node];
   }
+  if (!all_chosen) keep_undecided(burst, selection);
   for (const uint8_t i : selection) {
     Meta& m = burst.meta[i];
-    if (m.node == kNoNode) continue;
     state.chosen[m.node] = 0;
-    m.out_port = table.nodes[m.node].out_port;
+    m.out_port = nodes[m.node].out_port;
   }
-  keep_undecided(burst, selection);
 }
 
 }  // namespace lf::choose

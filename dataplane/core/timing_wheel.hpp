@@ -31,16 +31,17 @@ class TimingWheel {
       : shift_(slot_tsc > 1 ? static_cast<uint32_t>(std::bit_width(slot_tsc)) - 1 : 0),
         mask_(std::bit_ceil(slots > 1 ? slots : 1u) - 1),
         slots_(mask_ + 1),
-        entries_(capacity) {
-    for (uint32_t i = 0; i < capacity; ++i) entries_[i].next = i + 1 < capacity ? i + 1 : kEnd;
-    free_ = capacity > 0 ? 0 : kEnd;
+        entries_(capacity),
+        free_(capacity),
+        free_count_(capacity) {
+    for (uint32_t i = 0; i < capacity; ++i) free_[i] = capacity - 1 - i;
   }
 
   // False, and nothing kept, when the pool is full.
   bool insert(const Item& item, Tsc due) noexcept {
-    const uint32_t e = free_;
-    if (e == kEnd) return false;
-    free_ = entries_[e].next;
+    if (free_count_ == 0) return false;
+    const uint32_t e = free_[--free_count_];
+    if (free_count_ >= kAhead) __builtin_prefetch(&entries_[free_[free_count_ - kAhead]], 1);
     const Tsc part = due & ((Tsc{1} << shift_) - 1);
     const uint64_t tick = std::min((due >> shift_) + (part != 0), kTickMax);
     entries_[e].item = item;
@@ -81,6 +82,7 @@ class TimingWheel {
 
  private:
   static constexpr uint32_t kEnd = 0xffffffff;
+  static constexpr uint32_t kAhead = 8;  // inserts before a place is needed
   static constexpr uint64_t kTickMax = UINT64_MAX - 1;  // so that one tick more is a number
 
   struct Entry {
@@ -114,8 +116,7 @@ class TimingWheel {
         out[taken++] = entry.item;
         (previous == kEnd ? list.head : entries_[previous].next) = next;
         if (list.tail == e) list.tail = previous;
-        entry.next = free_;
-        free_ = e;
+        free_[free_count_++] = e;
         --size_;
       }
       e = next;
@@ -135,12 +136,13 @@ class TimingWheel {
 
   uint32_t shift_;
   uint32_t mask_;
-  uint32_t free_ = kEnd;
   uint32_t size_ = 0;
   uint64_t cursor_ = 0;  // next tick to look at; all items of earlier ones are in overdue_
   List overdue_;
   std::vector<List> slots_;
   std::vector<Entry> entries_;
+  std::vector<uint32_t> free_;  // a stack, so that the next places are known without a look at them
+  uint32_t free_count_;
 };
 
 }  // namespace lf

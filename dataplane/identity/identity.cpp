@@ -83,13 +83,17 @@ void set_target(const Targets& table, Meta& m, uint32_t home) noexcept {
 void run(const Table& table, Burst& burst, const Selection& live, uint64_t now_us) noexcept {
   const Operators& operators = *table.operators;
   const Targets& targets = *table.targets;
+  const auto* const operator_lines = operators.lines.data();
+  const auto* const target_lines = targets.lines.data();
+  const auto operators_mask = static_cast<uint32_t>(operators.lines.size()) - 1;
+  const auto targets_mask = static_cast<uint32_t>(targets.lines.size()) - 1;
   uint32_t operator_homes[kBurstMax], target_homes[kBurstMax];
   for (uint32_t k = 0; k < live.count; ++k) {
     const Meta& m = burst.meta[live.index[k]];
-    operator_homes[k] = operators.home(m.operator_id);
-    target_homes[k] = targets.home(m.target_id);
-    __builtin_prefetch(&operators.lines[operator_homes[k]]);
-    __builtin_prefetch(&targets.lines[target_homes[k]]);
+    operator_homes[k] = id_hash(m.operator_id) & operators_mask;
+    target_homes[k] = id_hash(m.target_id) & targets_mask;
+    __builtin_prefetch(&operator_lines[operator_homes[k]]);
+    __builtin_prefetch(&target_lines[target_homes[k]]);
   }
   const uint32_t now_s = static_cast<uint32_t>(now_us / 1'000'000);
   for (uint32_t k = 0; k < live.count; ++k) {

@@ -77,19 +77,24 @@ void evaluate(const Program& p, State& state, Burst& burst, const Selection& pac
   }
 }
 
+// Which program decides about each; commands that were held are decided already.
+void part(const Table& table, Burst& burst, const Selection& live, Selection by_program[2]) noexcept {
+  const auto orgs = static_cast<uint32_t>(table.org_program.size());
+  for (const uint8_t i : live) {
+    const Meta& m = burst.meta[i];
+    if (was_held(m.origin)) [[unlikely]] {
+      end_of_hold(burst, i);
+      continue;
+    }
+    by_program[m.org < orgs ? table.org_program[m.org] : 0].add(i);
+  }
+}
+
 }  // namespace
 
 void run(const Table& table, State& state, Burst& burst, Selection& live) noexcept {
   Selection by_program[2];
-  for (const uint8_t i : live) {
-    Meta& m = burst.meta[i];
-    if (was_held(m.origin)) {
-      end_of_hold(burst, i);
-      continue;
-    }
-    const uint32_t which = m.org < table.org_program.size() ? table.org_program[m.org] : 0;
-    by_program[which].add(i);
-  }
+  part(table, burst, live, by_program);
   for (uint32_t which = 0; which < 2; ++which)
     if (by_program[which].count > 0)
       evaluate(*table.programs[which], state, burst, by_program[which]);
