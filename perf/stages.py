@@ -21,13 +21,14 @@ import provision  # noqa: E402  (needs the path above)
 FRAMES, PASSES, WARM_UP = 2048, 3, 2
 # In the order of the pipeline: function, row.
 STAGES = [
-    ("lf::parse::run", "parse"),
+    ("lf::parse::part", "parse"),
     ("lf::dedup::expect", "dedup: hash, fetch buckets"),
     ("lf::authenticate::run", "authenticate"),
     ("lf::dedup::run", "dedup: look up, enter"),
     ("lf::identity::run", "identity"),
     ("lf::policy::run", "policy"),
     ("lf::audit::admit", "audit: room"),
+    ("lf::quota::expect", "quota: fetch limits, counts"),
     ("lf::quota::run", "quota"),
     ("lf::choose::run", "choose node"),
     ("lf::rewrite::to_nodes", "rewrite"),

@@ -24,7 +24,7 @@ struct Watched {
 
 class Timeouts {
  public:
-  // capacity: most transmissions at once, 32 bytes each.
+  // capacity: most transmissions at once, 36 bytes each.
   Timeouts(uint32_t capacity, uint64_t tsc_hz);
 
   // False: no room, nobody will notice if the reply does not come.

@@ -125,8 +125,10 @@ TEST(Dedup, WrongGuessesBeforeAuthenticationChangeNothing) {
     f.add(2, 0, 1, true).flags = tagged ? lcp::kFlagTagged : 0;
     f.add(1, 0, 1, false).flags = tagged ? lcp::kFlagTagged : 0;
     f.add(1, 0, 1, true).flags = tagged ? lcp::kFlagTagged : 0;
-    f.live = f.b.all();
-    expect(*f.ledger, *f.state, *f.b.burst, f.live);
+    for (const uint32_t i : {0u, 1u, 2u}) f.live.add(i);
+    expect(*f.ledger, *f.state, *f.b.burst, f.live, 0);
+    for (const uint32_t i : {3u, 4u}) f.live.add(i);
+    expect(*f.ledger, *f.state, *f.b.burst, f.live, 3);
     f.live.count = 0;
     for (const uint32_t i : {0u, 1u, 3u, 4u}) f.live.add(i);
     EXPECT_EQ(duplicates(*f.ledger, *f.state, *f.b.burst, f.live, kNow), 0u);
