@@ -60,10 +60,11 @@ void names_filter(Arguments& args, const policy::Vocabulary& vocabulary, Filter&
     const std::string outcome = args.text("outcome");
     for (const auto o : {PolicyOutcome::allow, PolicyOutcome::deny, PolicyOutcome::hold})
       if (policy::outcome_name(o) == outcome) f.outcome = static_cast<uint8_t>(o);
-    for (const auto o : {ReplayOutcome::refused, ReplayOutcome::unkept})
+    for (const auto o : {ReplayOutcome::refused, ReplayOutcome::unkept, ReplayOutcome::expired})
       if (name(o) == outcome) f.replay = o;
     if (!f.outcome && !f.replay)
-      args.complain("outcome", "must be allow, deny, hold, replay_refused or replay_unkept");
+      args.complain("outcome",
+                    "must be allow, deny, hold, replay_refused, replay_unkept or replay_expired");
   }
   if (args.has("verdict")) {
     f.verdict = verdict_code(args.text("verdict"));
@@ -207,7 +208,8 @@ std::vector<rpc::Parameter> filter_parameters() {
           {"operator", "integer", false, "operator id"},
           {"rule", "any", false, "id or number of a rule"},
           {"version", "integer", false, "policy version that decided"},
-          {"outcome", "string", false, "allow, deny, hold, replay_refused or replay_unkept"},
+          {"outcome", "string", false,
+           "allow, deny, hold, replay_refused, replay_unkept or replay_expired"},
           {"verdict", "string", false, "what became of the packet"},
           {"kind", "string", false, "decision, gap or event"},
           {"from_us", "integer", false, "Unix time in microseconds"},

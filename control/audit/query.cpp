@@ -32,8 +32,10 @@ std::string_view event_name(uint8_t code) {
 
 ReplayOutcome replay_outcome(const Record& r) {
   if (r.kind != RecordKind::decision) return ReplayOutcome::none;
-  if (r.flags & Record::kUnkept) return ReplayOutcome::unkept;
-  switch (static_cast<Verdict>(r.verdict)) {
+  const auto verdict = static_cast<Verdict>(r.verdict);
+  if (r.flags & Record::kUnkept)
+    return verdict == Verdict::none ? ReplayOutcome::expired : ReplayOutcome::unkept;
+  switch (verdict) {
     case Verdict::replay_late:
     case Verdict::replay_exhausted:
     case Verdict::replay_unroutable:
@@ -44,7 +46,8 @@ ReplayOutcome replay_outcome(const Record& r) {
 }
 
 std::string_view name(ReplayOutcome outcome) {
-  static constexpr std::string_view names[] = {"none", "replay_refused", "replay_unkept"};
+  static constexpr std::string_view names[] = {"none", "replay_refused", "replay_unkept",
+                                               "replay_expired"};
   return names[static_cast<size_t>(outcome)];
 }
 

@@ -16,8 +16,9 @@
 namespace lf::audit {
 
 // What replay has to say about a command, beside what policy decided: it was refused because it
-// could not be sent again after its node failed; or it was sent, but could not be kept for replay.
-enum class ReplayOutcome : uint8_t { none, refused, unkept };
+// could not be sent again after its node failed; it was sent, but could not be kept for replay; or
+// it was kept, and its deadline passed without an answer.
+enum class ReplayOutcome : uint8_t { none, refused, unkept, expired };
 
 ReplayOutcome replay_outcome(const Record& record);
 std::string_view name(ReplayOutcome outcome);  // as in --outcome

@@ -65,6 +65,15 @@ void lose(State& s, const Meta& m, uint64_t sequence, uint64_t now_us) noexcept 
   ++s.gap.by_outcome[static_cast<uint32_t>(m.outcome)];
 }
 
+// Room for decisions, up to `wanted`, once what was lost before has its gap record.
+uint64_t make_room(State& s, uint64_t wanted) noexcept {
+  const uint64_t left = room(s, wanted);
+  if (!s.gap_open || left == 0) return left;
+  s.ring->at(s.head++) = make_gap(s.gap, s.worker);
+  s.gap_open = false;
+  return room(s, wanted);
+}
+
 }  // namespace
 
 void admit(State& state, Burst& burst, const Selection& judged, Selection& live,
@@ -81,14 +90,26 @@ void admit(State& state, Burst& burst, const Selection& judged, Selection& live,
   keep_undecided(burst, live);
 }
 
+void append_expired(State& state, const Meta& kept, uint64_t now_us) noexcept {
+  if (!state.ring || !state.ring->enabled()) return;
+  if (make_room(state, 1) == 0) {
+    lose(state, kept, state.sequence++, now_us);
+    state.lost.add(1);
+    return;
+  }
+  Record& r = state.ring->at(state.head);
+  write(r, kept, state.worker, now_us);
+  r.verdict = static_cast<uint8_t>(Verdict::none);
+  r.flags |= Record::kUnkept;
+  ++state.head;
+  ++state.sequence;
+  state.recorded.add(1);
+  state.ring->publish(state.head);
+}
+
 void append(State& state, const Burst& burst, const Selection& packets, uint64_t now_us) noexcept {
   if (!state.ring || !state.ring->enabled() || packets.count == 0) return;
-  uint64_t left = room(state, packets.count);
-  if (state.gap_open && left > 0) {
-    state.ring->at(state.head++) = make_gap(state.gap, state.worker);
-    state.gap_open = false;
-    left = room(state, packets.count);
-  }
+  const uint64_t left = make_room(state, packets.count);
   uint32_t written = 0, lost = 0;
   for (const uint8_t i : packets) {
     const Meta& m = burst.meta[i];

@@ -30,6 +30,8 @@ enum class EventCode : uint8_t {
 };
 
 struct Record {
+  // kUnkept: a replayable command that was sent, but is not kept for replay. With verdict none: it
+  // was, until its deadline passed without an answer.
   static constexpr uint8_t kAuthenticated = 1, kCommsDegraded = 2, kRetry = 4, kReleased = 8,
                            kFromIntake = 16, kEvaluated = 32, kOrgKnown = 64, kUnkept = 128;
 

@@ -167,7 +167,9 @@ void Pipeline::commands(const Snapshot& snapshot, Burst& burst, const Selection&
     const Selection owned = live;
     identity::run(snapshot.policy->identity, burst, live, unix_us);
     policy::run(*snapshot.policy, s.policy, burst, live);
-    audit::admit(s.audit, burst, owned, live, round.count);
+    // Each command that is kept may find one of which the end is to be recorded, too.
+    const uint32_t ends = s.kept.capacity() != 0 ? live.count : 0;
+    audit::admit(s.audit, burst, owned, live, round.count + ends);
     s.clock.mark(Stage::policy, owned.count);
     const uint32_t allowed = live.count;
     quota::run(*snapshot.quota, *shared.windows, s.quota, burst, live, now, unix_us);

@@ -16,13 +16,18 @@ namespace {
 constexpr uint32_t kSweepsPerSecond = 1000;
 constexpr uint32_t kPlacesPerSweep = 64;  // so 64,000 answered commands a second are let go
 
-// What the pool asks the ledger.
+// What the pool asks the ledger, and tells the audit.
 struct Owed {
   const ledger::Ledger& ledger;
+  audit::State& audit;
+  uint64_t unix_us;
   bool operator()(uint64_t ref, uint32_t stamp) const noexcept {
     return ledger.is_owed(ref, stamp);
   }
   void prefetch(uint64_t ref) const noexcept { ledger.prefetch(ref); }
+  void expired(const replay::Kept& kept) const noexcept {
+    audit::append_expired(audit, note_of(kept.mbuf).meta, unix_us);
+  }
 };
 
 // A kept packet as it came in, with its metadata.
@@ -55,8 +60,8 @@ bool no_node(Verdict verdict) noexcept {
 void Pipeline::keep_replayable(Burst& burst, const Selection& sent, Tsc now) noexcept {
   State& s = *state_;
   if (s.kept.capacity() == 0) return;
-  const Owed owed{*setup_.shared->ledger};
   const uint64_t unix_us = setup_.shared->wall->unix_us(now);
+  const Owed owed{*setup_.shared->ledger, s.audit, unix_us};
   for (const uint8_t i : sent) {
     Meta& meta = burst.meta[i];
     if (!meta.replayable) continue;
@@ -77,16 +82,17 @@ void Pipeline::take_returned(const Snapshot& snapshot, Burst& burst, Selection& 
                              Tsc now) noexcept {
   State& s = *state_;
   if (setup_.shared->orders == nullptr) return;
+  replay::Orders& orders = *setup_.shared->orders;
+  if (s.kept.size() == 0 && orders.active() == 0) return;
   ledger::Ledger& ledger = *setup_.shared->ledger;
-  const Owed owed{ledger};
+  const uint64_t unix_us = setup_.shared->wall->unix_us(now);
+  const Owed owed{ledger, s.audit, unix_us};
   if (s.kept.size() != 0 && now - s.kept_swept >= setup_.shared->tsc_hz / kSweepsPerSecond) {
     s.kept_swept = now;
-    s.kept.sweep(kPlacesPerSweep, kPlacesPerSweep, setup_.shared->wall->unix_us(now), owed);
+    s.kept.sweep(kPlacesPerSweep, kPlacesPerSweep, unix_us, owed);
   }
-  replay::Orders& orders = *setup_.shared->orders;
   if (orders.active() == 0) return;
   replay::Work& work = s.kept_work;
-  const uint64_t unix_us = setup_.shared->wall->unix_us(now);
   s.kept.poll(orders, unix_us, work, owed);
   for (uint32_t k = 0; k < work.count; ++k) {
     const uint32_t place = work.place[k];

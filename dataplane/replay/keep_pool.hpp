@@ -6,8 +6,9 @@
 //
 // Answers come in on any worker, so nobody tells the pool about them: it asks. `owed` is a callable
 // (ledger_ref, stamp) -> bool that says whether that transmission still waits for its answer, and
-// may have a prefetch(ledger_ref). Once the pool is three quarters full, each keep() asks it about
-// places, around and around, until it has freed a settled one or asked four times.
+// may have a prefetch(ledger_ref), and an expired(kept) that is told of what is let go unanswered
+// at its deadline. Once the pool is three quarters full, each keep() asks it about places, around
+// and around, until it has freed a settled one or asked four times.
 #pragma once
 
 #include <rte_mbuf.h>
@@ -98,7 +99,10 @@ class KeepPool {
       if (!k.mbuf) continue;
       const bool waits = owed(k.ledger_ref, k.stamp);
       if (waits && k.deadline_us >= now_us) continue;
-      if (waits) expired_.add(1);
+      if (waits) {
+        expired_.add(1);
+        if constexpr (requires { owed.expired(k); }) owed.expired(k);
+      }
       drop(place);
       --enough;
     }

@@ -116,6 +116,20 @@ def test_what_could_not_be_kept_or_sent_again_is_counted_and_audited():
         config["replay"]["packets"] = 64
         config["audit"] = {"enabled": True, "directory": str(lab.directory / "audit")}
         lab.start_all(config)
+
+        def audited(outcome):
+            return json.loads(lfctl(lab, "--json", "audit", "query", "--outcome", outcome,
+                                    "--limit", "100000"))["records"]
+        # Too few to open the breaker, and gone before it could.
+        lab.node_command(1, "set silent=100")
+        lab.start_send("--count", 10, "--rate", 1000, "--deadline-ms", 200, "--timeout-ms",
+                       400).wait(30)
+        lab.wait_for("their end", lambda: lab.rpc("replay.status")["expired"] == 10, 10)
+        lab.wait_for("and its records", lambda: len(audited("replay_expired")) == 10, 10)
+        equal({(r["verdict"], r["replay"]) for r in audited("replay_expired")},
+              {("none", "replay_expired")}, "expired ones")
+        lab.node_command(1, "set silent=0")
+
         send_while(lab, lambda: lab.link("n1", False), seconds=4)
         lab.wait_for("the replay's end", lambda: all(
             r["stage"] == "done" for r in lab.rpc("replay.status")["runs"]), 60)
@@ -125,10 +139,6 @@ def test_what_could_not_be_kept_or_sent_again_is_counted_and_audited():
         print(f"  refused {by_reason}, unkept {status['unkept']}")
         check(status["unkept"] > 0 and status["refused"] > 0, f"both happened: {status}")
         equal(sum(by_reason.values()), status["refused"], "verdicts of refused replays")
-
-        def audited(outcome):
-            return json.loads(lfctl(lab, "--json", "audit", "query", "--outcome", outcome,
-                                    "--limit", "100000"))["records"]
         lab.wait_for("records of all", lambda: (
             len(audited("replay_refused")), len(audited("replay_unkept"))) == (
             status["refused"], status["unkept"]), 10)

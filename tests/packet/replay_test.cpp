@@ -37,7 +37,8 @@ Packet to_second(const Packet& p) {
 
 // Two nodes a service; all commands go to the first one.
 struct TwoNodes {
-  explicit TwoNodes(uint32_t packets = 64) : rig(two_nodes, {.audit_records = 64, .replay_packets = packets}) {
+  explicit TwoNodes(uint32_t packets = 64)
+      : rig(two_nodes, {.audit_records = 64, .replay_packets = packets}) {
     for (const bool v6 : {false, true})
       for (const bool second : {false, true}) node(v6, second, BreakerFlag::closed);
     for (const bool v6 : {false, true}) node(v6, true, BreakerFlag::open);
@@ -206,12 +207,20 @@ TEST_F(Replay, ARetryIsReplayedInsteadOfItsFirstAttempt) {
   expect_sent(order(Phase::send), {to_second(retry)});
 }
 
-TEST_F(Replay, CommandsPastTheirDeadlineAreLetGo) {
+TEST_F(Replay, CommandsPastTheirDeadlineAreLetGoAndAudited) {
   Packet p = command(1);
   p.lcp.deadline_us = kNowUs + 3'000'000;
   expect_verdict(rig.run(p), V::forwarded);
+  expect_verdict(rig.run(command(2)), V::forwarded);
+  expect_verdict(rig.run(from_node(2)), V::replied);
   rig.advance_ms(4000);
   EXPECT_EQ(rig.kept(), 0u);
+  ASSERT_EQ(rig.audit().published(), 3u) << "two that were sent, one end";
+  const audit::Record& sent = rig.audit().at(0);
+  EXPECT_EQ(std::memcmp(last_record().command_id, sent.command_id, 16), 0);
+  EXPECT_EQ(last_record().verdict, static_cast<uint8_t>(V::none));
+  EXPECT_TRUE(last_record().flags & audit::Record::kUnkept);
+  EXPECT_EQ(last_record().node, slot(false, false));
   turn_over();
   EXPECT_TRUE(order(Phase::send).sent.empty());
 }

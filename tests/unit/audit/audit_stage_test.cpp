@@ -107,6 +107,28 @@ TEST(AuditStage, OnlySentCommandsAreUnkept) {
   EXPECT_EQ(records.at(1).flags & Record::kUnkept, 0);
 }
 
+TEST(AuditStage, AnExpiredCommandIsARecordOrInAGap) {
+  Worker w;
+  w.packets(1);
+  w.burst->meta[0].node = 7;
+  for (uint32_t i = 0; i < 10; ++i) append_expired(w.state, w.burst->meta[0], 5);
+  EXPECT_EQ(w.state.recorded.read(), 7u);  // of eight places one is kept for the gap
+  EXPECT_EQ(w.state.lost.read(), 3u);
+  auto records = w.take();
+  for (const Record& r : records) {
+    EXPECT_EQ(r.verdict, static_cast<uint8_t>(Verdict::none));
+    EXPECT_EQ(r.flags & Record::kUnkept, Record::kUnkept);
+    EXPECT_EQ(r.node, 7);
+  }
+  append_expired(w.state, w.burst->meta[0], 6);
+  records = w.take();
+  ASSERT_EQ(records.size(), 2u);
+  EXPECT_EQ(records[0].kind, RecordKind::gap);
+  EXPECT_EQ(gap_of(records[0]).first, 7u);
+  EXPECT_EQ(gap_of(records[0]).last, 9u);
+  EXPECT_EQ(w.state.sequence, 11u);
+}
+
 TEST(AuditStage, OverflowBecomesAGapWithItsNumbers) {
   Worker w;           // 7 places and one for the gap record
   w.append(5, 1000);  // 0..4

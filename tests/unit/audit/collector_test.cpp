@@ -164,22 +164,23 @@ TEST(AuditFilter, EventsHaveNoOutcome) {
 }
 
 TEST(AuditFilter, ReplayOutcomesAreByVerdictAndFlag) {
-  Record sent{}, unkept{}, late{}, event{};
-  for (Record* r : {&sent, &unkept, &late}) r->kind = RecordKind::decision;
+  Record sent{}, unkept{}, late{}, expired{}, event{};
+  for (Record* r : {&sent, &unkept, &late, &expired}) r->kind = RecordKind::decision;
   sent.verdict = unkept.verdict = static_cast<uint8_t>(Verdict::forwarded);
-  unkept.flags = Record::kUnkept;
+  unkept.flags = expired.flags = Record::kUnkept;
   late.verdict = event.verdict = static_cast<uint8_t>(Verdict::replay_late);
   event.kind = RecordKind::event;
   const auto matching = [&](ReplayOutcome outcome) {
     Filter f;
     f.replay = outcome;
     std::vector<const Record*> out;
-    for (const Record* r : {&sent, &unkept, &late, &event})
+    for (const Record* r : {&sent, &unkept, &late, &expired, &event})
       if (f.matches(*r)) out.push_back(r);
     return out;
   };
   EXPECT_EQ(matching(ReplayOutcome::refused), std::vector<const Record*>{&late});
   EXPECT_EQ(matching(ReplayOutcome::unkept), std::vector<const Record*>{&unkept});
+  EXPECT_EQ(matching(ReplayOutcome::expired), std::vector<const Record*>{&expired});
 }
 
 TEST_F(CollectorTest, GapsAreRecordsAndTheChainKnowsThem) {
