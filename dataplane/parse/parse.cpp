@@ -418,20 +418,17 @@ void begin(const Burst& burst, Sorted& out) noexcept {
 
 void part(const Table& table, Burst& burst, uint32_t first, uint32_t end, Sorted& out) noexcept {
   const uint32_t count = burst.count;
-  LastEndpoint last;
+  LastPlace last;
   for (uint32_t i = first; i < end; ++i) {
     if (i + kMbufAhead < count) rte_prefetch0(burst.packets[i + kMbufAhead]);
     if (i + kAhead < count) prefetch(burst.packets[i + kAhead]);
     Meta& meta = burst.meta[i];
     reset(meta);
-    if (parse_usual(table, last, burst.packets[i], meta)) [[likely]] {
-      out.commands.add(i);
-      continue;
+    if (!parse_usual(table, last, burst.packets[i], meta)) [[unlikely]] {
+      meta.verdict = parse_frame(table, burst.packets[i], meta);
+      if (meta.verdict != Verdict::none) [[unlikely]]
+        continue;
     }
-    const Verdict v = parse_frame(table, burst.packets[i], meta);
-    meta.verdict = v;
-    if (v != Verdict::none) [[unlikely]]
-      continue;
     if (meta.kind == Kind::command) [[likely]] {
       out.commands.add(i);
     } else {

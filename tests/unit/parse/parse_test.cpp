@@ -3,6 +3,7 @@
 #include "dataplane/parse/parse.hpp"
 
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <rapidcheck/gtest.h>
 
 #include <algorithm>
@@ -358,26 +359,60 @@ RC_GTEST_PROP(Parse, OneFlippedByteIsSeen, (uint8_t flip)) {
   if (!free_field) RC_ASSERT(p.verdict != Verdict::none || p.kind == Kind::exception);
 }
 
+Table table_with_flows() {
+  Table t = table();
+  t.has_flows = true;
+  add_flow(t, {ip(kOwn4), lcp::be16(5353), IPPROTO_UDP, 4, 1});
+  add_flow(t, {ip(kOwn4), lcp::be16(80), IPPROTO_TCP, 4, 2});
+  return t;
+}
+
+// A command, or a packet to a flow service.
+Packet usual_packet() {
+  Packet in;
+  in.lcp = {.flags = 1, .intent = *rc::gen::inRange<uint8_t>(0, 6), .severity = 3};
+  const Bytes payload(*rc::gen::inRange<size_t>(0, 60), 0x5a);
+  in.lcp.payload = payload;
+  switch (*rc::gen::inRange(0, 4)) {
+    case 0:
+      in.dst_port = 5353;
+      in.udp_payload = payload;
+      break;
+    case 1:
+      in.protocol = IPPROTO_TCP;
+      in.l4 = Bytes(20 + payload.size(), 0x50);
+      (*in.l4)[2] = 0, (*in.l4)[3] = 80;
+      break;
+    case 2:
+      in.lcp.type = 2;
+      in.lcp.flags = 0;
+      in.lcp.payload = Bytes(16 + payload.size());
+      break;
+    default:
+      break;
+  }
+  if (*rc::gen::arbitrary<bool>()) in.padding = 9;
+  return in;
+}
+
 // A port whose MAC address is not known never takes the short way (parse/usual.hpp): both ways give
-// the same for the usual packet with some bytes changed, its checksum made right or not.
+// the same for usual packets with some bytes changed, their checksums made right or not.
 RC_GTEST_PROP(Parse, ShortAndGeneralWayAgree, ()) {
-  static const Table t = table();
+  static const Table t = table_with_flows();
   static const Table without_mac = [] {
     Table other = t;
     for (net::Port& port : other.ports) port.mac = {};
     return other;
   }();
-  Packet in;
-  in.lcp = {.flags = 1, .intent = *rc::gen::inRange<uint8_t>(0, 6), .severity = 3};
-  in.lcp.payload = Bytes(*rc::gen::inRange<size_t>(0, 60), 0x5a);
-  if (*rc::gen::arbitrary<bool>()) in.padding = 9;
+  const Packet in = usual_packet();
   Bytes frame = build(in);
-  const size_t first = *rc::gen::element<size_t>(12, 42, 42);
+  const size_t first = *rc::gen::element<size_t>(12, 14, 42);
   const auto changes = *rc::gen::inRange(0, 4);
   for (int c = 0; c < changes; ++c)
     frame[*rc::gen::inRange<size_t>(first, std::min<size_t>(frame.size(), 42 + 80))] =
-        *rc::gen::element<uint8_t>(0, 1, 2, 5, 6, 0x7f, 0xff);
-  if (first == 42)
+        *rc::gen::element<uint8_t>(0, 1, 2, 5, 6, 0x11, 0x7f, 0xff);
+  if (first == 14) net::set_ipv4_checksum(*reinterpret_cast<rte_ipv4_hdr*>(frame.data() + 14));
+  if (first == 42 && in.protocol == IPPROTO_UDP)
     net::set_udp_checksum(frame.data() + 14, 4,
                           *reinterpret_cast<rte_udp_hdr*>(frame.data() + 34));
   const auto ol_flags = *rc::gen::element<uint64_t>(0, RTE_MBUF_F_RX_L4_CKSUM_NONE);
@@ -386,7 +421,10 @@ RC_GTEST_PROP(Parse, ShortAndGeneralWayAgree, ()) {
   RC_ASSERT(info(p[0].verdict).name == info(p[1].verdict).name);
   for (Parsed& one : p) one.meta.lcp = nullptr;  // of another frame each time
   RC_ASSERT(std::memcmp(&p[0].meta, &p[1].meta, sizeof(Meta)) == 0);
-  if (changes == 0) RC_ASSERT(p[0].kind == Kind::command);
+  if (changes == 0)
+    RC_ASSERT(p[0].kind == (in.l4 || in.udp_payload ? Kind::flow
+                            : in.lcp.type == 2      ? Kind::reply
+                                                    : Kind::command));
 }
 
 RC_GTEST_PROP(Parse, AnyBytesGetAVerdictOrAKind, (const Bytes& noise)) {
