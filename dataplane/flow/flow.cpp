@@ -239,6 +239,9 @@ void find(const Table& table, Nat& nat, State& s, Burst& burst, Selection& live,
     look.hash = hash_of(look.key);
     look.place = s.cache.place_of(look.hash);
     s.cache.prefetch(look.place);
+    const forward::Mode mode = table.services[burst.meta[i].service].mode;
+    if (mode == forward::Mode::ipip || mode == forward::Mode::gue)  // the outer headers go there
+      __builtin_prefetch(rte_pktmbuf_mtod(burst.packets[i], const uint8_t*) - kCacheLine, 1);
   }
   for (const uint8_t i : forth) s.look[i].ways = s.cache.ways(s.look[i].place);
   live.count = 0;

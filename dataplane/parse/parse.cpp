@@ -404,7 +404,7 @@ constexpr uint32_t kMbufAhead = 8;  // and whose mbufs are
 void prefetch(const rte_mbuf* m) noexcept {
   const auto* data = rte_pktmbuf_mtod(m, const uint8_t*);
   rte_prefetch0(data);
-  rte_prefetch0(data + kCacheLine);
+  if (m->data_len > kCacheLine) rte_prefetch0(data + kCacheLine);
 }
 
 }  // namespace
