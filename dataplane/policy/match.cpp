@@ -8,19 +8,24 @@
 namespace lf::policy {
 namespace {
 
-// Adds table[value(packet)] to the leaf's slot, for every packet.
+// table[value(packet)] goes into the leaf's slot, for every packet: alone, or added to what other
+// leaves have put there.
 template <typename Value>
-void add_leaf(const Leaf& leaf, const Meta* meta, const uint8_t* selection, uint32_t count,
+void put_leaf(const Leaf& leaf, bool first, const Meta* const* packets, uint32_t count,
               Classes& classes, Value value) noexcept {
   uint16_t* out = classes.value[leaf.slot];
   const uint16_t* table = leaf.table.data();
-  for (uint32_t k = 0; k < count; ++k)
-    out[k] = static_cast<uint16_t>(out[k] + table[value(meta[selection[k]])]);
+  if (first) {
+    for (uint32_t k = 0; k < count; ++k) out[k] = table[value(*packets[k])];
+  } else {
+    for (uint32_t k = 0; k < count; ++k)
+      out[k] = static_cast<uint16_t>(out[k] + table[value(*packets[k])]);
+  }
 }
 
-void classify_leaf(const Program& p, const Leaf& leaf, const Meta* meta, const uint8_t* selection,
+void classify_leaf(const Program& p, const Leaf& leaf, bool first, const Meta* const* packets,
                    uint32_t count, Classes& classes) noexcept {
-  const auto add = [&](auto value) { add_leaf(leaf, meta, selection, count, classes, value); };
+  const auto add = [&](auto value) { put_leaf(leaf, first, packets, count, classes, value); };
   switch (leaf.dim) {
     case Dim::clearance:
       return add([](const Meta& m) { return std::min<uint32_t>(m.clearance, 15); });
@@ -88,9 +93,15 @@ uint32_t match_in_line(const Program& p, const BitLine* const* rows, uint32_t li
 
 void classify(const Program& program, const Meta* meta, const uint8_t* selection, uint32_t count,
               Classes& classes) noexcept {
-  for (const Leaf& leaf : program.leaves) std::fill_n(classes.value[leaf.slot], count, uint16_t{0});
-  for (const Leaf& leaf : program.leaves)
-    classify_leaf(program, leaf, meta, selection, count, classes);
+  const Meta* packets[kBurstMax];
+  for (uint32_t k = 0; k < count; ++k) packets[k] = &meta[selection[k]];
+  uint32_t begun = 0;  // slots, a bit each
+  static_assert(kSlotsMax <= 32);
+  for (const Leaf& leaf : program.leaves) {
+    const uint32_t slot = 1u << leaf.slot;
+    classify_leaf(program, leaf, (begun & slot) == 0, packets, count, classes);
+    begun |= slot;
+  }
   for (const Merge& m : program.merges) merge(m, count, classes);
 }
 
