@@ -89,6 +89,22 @@ uint32_t match_in_line(const Program& p, const BitLine* const* rows, uint32_t li
   return kNoRow;
 }
 
+// Packets whose bitmaps are asked for together. Two groups of them are on their way at once, with some
+// three lines a packet: more would be dropped (docs/decisions/0006).
+constexpr uint32_t kGroup = 4;
+
+// Asks for the line of each bitmap that next_match() will look at first.
+void prefetch_lines(const Program& p, const Classes& classes, uint32_t k) noexcept {
+  const size_t lines = p.lines_per_row, summary_words = (lines + 63) / 64;
+  uint64_t left = ~uint64_t{0};
+  for (const Final& f : p.finals)
+    left &= f.summary[classes.value[f.slot][k] * summary_words];
+  if (left == 0) return;
+  const auto line = static_cast<size_t>(__builtin_ctzll(left));
+  for (const Final& f : p.finals)
+    __builtin_prefetch(f.lines.data() + classes.value[f.slot][k] * lines + line);
+}
+
 }  // namespace
 
 void classify(const Program& program, const Meta* meta, const uint8_t* selection, uint32_t count,
@@ -136,10 +152,12 @@ void first_matches(const Program& p, const Classes& classes, uint32_t count,
     for (uint32_t k = 0; k < count; ++k) rows[k] = p.first_row[c[k]];
     return;
   }
-  for (uint32_t k = 0; k < count; ++k)
-    for (const Final& f : p.finals)
-      __builtin_prefetch(f.lines.data() + size_t{classes.value[f.slot][k]} * p.lines_per_row);
-  for (uint32_t k = 0; k < count; ++k) rows[k] = next_match(p, classes, k, 0);
+  for (uint32_t k = 0; k < kGroup && k < count; ++k) prefetch_lines(p, classes, k);
+  for (uint32_t first = 0; first < count; first += kGroup) {
+    const uint32_t end = std::min(first + kGroup, count);
+    for (uint32_t k = end; k < end + kGroup && k < count; ++k) prefetch_lines(p, classes, k);
+    for (uint32_t k = first; k < end; ++k) rows[k] = next_match(p, classes, k, 0);
+  }
 }
 
 }  // namespace lf::policy
