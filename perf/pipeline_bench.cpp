@@ -192,11 +192,6 @@ struct World {
 
   // Nanoseconds a packet by stage, over all bursts of all workers.
   nlohmann::json stages() const {
-    static constexpr const char* kNames[kStages] = {
-#define LF_STAGE(name) #name,
-        LF_STAGES(LF_STAGE)
-#undef LF_STAGE
-    };
     nlohmann::json all = nlohmann::json::object();
     for (uint32_t stage = 0; stage < kStages; ++stage) {
       uint64_t packets = 0, ticks = 0;
@@ -206,7 +201,7 @@ struct World {
         ticks += times.ticks.read();
       }
       if (packets != 0)
-        all[kNames[stage]] = static_cast<double>(ticks) * 1e9 /
+        all[kStageNames[stage]] = static_cast<double>(ticks) * 1e9 /
                              static_cast<double>(shared.tsc_hz) / static_cast<double>(packets);
     }
     return all;

@@ -5,21 +5,12 @@
 #include "control/metrics/stats_view.hpp"
 
 namespace lf::metrics {
-namespace {
-
-constexpr const char* kNames[] = {
-#define LF_STAGE(name) #name,
-    LF_STAGES(LF_STAGE)
-#undef LF_STAGE
-};
-
-}  // namespace
 
 std::vector<StageRow> stage_rows(std::span<const StageTimes* const> workers, uint64_t tsc_hz) {
   const double ns_per_tick = 1e9 / static_cast<double>(tsc_hz);
   std::vector<StageRow> rows;
   for (uint32_t s = 0; s < kStages; ++s) {
-    StageRow row{.name = kNames[s]};
+    StageRow row{.name = kStageNames[s]};
     std::array<uint64_t, kLatencyBuckets> buckets{};
     uint64_t ticks = 0;
     for (const StageTimes* worker : workers) {

@@ -33,6 +33,11 @@ enum class Stage : uint8_t {
   LF_STAGES(LF_STAGE)
 #undef LF_STAGE
 };
+inline constexpr const char* kStageNames[] = {
+#define LF_STAGE(name) #name,
+    LF_STAGES(LF_STAGE)
+#undef LF_STAGE
+};
 inline constexpr uint32_t kStages = static_cast<uint32_t>(Stage::burst) + 1;
 
 struct StageTimes {

@@ -38,11 +38,12 @@ constexpr uint64_t half_sum(uint64_t words) noexcept {
 // Bounded by 2^33 times the number of 8-byte words, so a few of them add up without carries.
 uint64_t sum_bytes(const void* bytes, size_t length) noexcept;
 
-// The one's complement sum over 8 * kWords bytes and `start`, carries brought around: 2^64 is 1
-// modulo 0xffff. One instruction for each 8 bytes.
-template <int kWords>
-inline uint64_t sum_around(const void* bytes, uint64_t start) noexcept {
-  static_assert(kWords == 11);
+// UDP and LCP header.
+inline constexpr uint32_t kCommandHeaders = 88;
+
+// The one's complement sum over so many bytes and `start`, carries brought around: 2^64 is 1 modulo
+// 0xffff. One instruction for each 8 bytes.
+inline uint64_t headers_sum(const void* bytes, uint64_t start) noexcept {
   asm("addq (%1), %0\n\t"
       "adcq 8(%1), %0\n\t"
       "adcq 16(%1), %0\n\t"
@@ -56,7 +57,7 @@ inline uint64_t sum_around(const void* bytes, uint64_t start) noexcept {
       "adcq 80(%1), %0\n\t"
       "adcq $0, %0"
       : "+r"(start)
-      : "r"(bytes), "m"(*static_cast<const uint8_t(*)[8 * kWords]>(bytes))
+      : "r"(bytes), "m"(*static_cast<const uint8_t(*)[kCommandHeaders]>(bytes))
       : "cc");
   return start;
 }
@@ -64,9 +65,8 @@ inline uint64_t sum_around(const void* bytes, uint64_t start) noexcept {
 // Sum over a UDP datagram that holds an LCP header: `size` bytes, at least 88, and `start`, below
 // 2^40. Quick for short payloads.
 inline uint64_t command_sum(const rte_udp_hdr* udp, uint32_t size, uint64_t start) noexcept {
-  constexpr uint32_t kHeaders = 88;
   const uint8_t* end = reinterpret_cast<const uint8_t*>(udp) + size;
-  const uint32_t rest = size - kHeaders;
+  const uint32_t rest = size - kCommandHeaders;
   if (rest < 8) {
     uint64_t last;  // that byte after byte ends with the datagram
     std::memcpy(&last, end - 8, 8);
@@ -74,7 +74,7 @@ inline uint64_t command_sum(const rte_udp_hdr* udp, uint32_t size, uint64_t star
   } else {
     start += sum_bytes(end - rest, rest);
   }
-  return sum_around<kHeaders / 8>(udp, start);
+  return headers_sum(udp, start);
 }
 
 // Sum over an IPv4 header without options; its folded value is 0xffff when the checksum is right.

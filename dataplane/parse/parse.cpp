@@ -23,13 +23,9 @@ namespace lf::parse {
 namespace {
 
 using lcp::be16;
-using lcp::be32;
-using lcp::be64;
 using net::load16;
 
-// The way of a datagram for us is one function, so that what it knows stays in registers.
-#define LF_INLINE [[gnu::always_inline]] inline
-// All other ways: kept out of it.
+// All ways but that of a datagram for us: kept out of it.
 #define LF_APART [[gnu::noinline]]
 
 constexpr uint16_t kIpv4 = be16(RTE_ETHER_TYPE_IPV4);
@@ -66,24 +62,13 @@ Verdict to_exception(Meta& meta) noexcept {
   return Verdict::none;
 }
 
-LF_INLINE bool bad_ipv4_checksum(const Frame& f, const rte_ipv4_hdr& ip) noexcept {
-  bool bad;
-  if (port_knows<RTE_MBUF_F_RX_IP_CKSUM_MASK, RTE_MBUF_F_RX_IP_CKSUM_UNKNOWN,
-                 RTE_MBUF_F_RX_IP_CKSUM_BAD>(f.port.rx_ip_checksum, f.mbuf->ol_flags, bad))
-    return bad;
-  return !net::is_right(net::ipv4_header_sum(&ip));
-}
-
 LF_INLINE bool bad_udp_checksum(const Frame& f, const rte_udp_hdr& udp,
                                 const Datagram& d) noexcept {
   if (udp.dgram_cksum == 0) [[unlikely]]
     return d.ip_version == 6;
-  bool bad;
-  if (port_knows<RTE_MBUF_F_RX_L4_CKSUM_MASK, RTE_MBUF_F_RX_L4_CKSUM_UNKNOWN,
-                 RTE_MBUF_F_RX_L4_CKSUM_BAD>(f.port.rx_udp_checksum, f.mbuf->ol_flags, bad))
-    return bad;
-  return !net::is_right(d.addresses_sum + (IPPROTO_UDP << 8) + udp.dgram_len +
-                        net::sum_bytes(&udp, d.size));
+  return bad_udp_sum(f.port, f.mbuf, [&] {
+    return d.addresses_sum + (IPPROTO_UDP << 8) + udp.dgram_len + net::sum_bytes(&udp, d.size);
+  });
 }
 
 Kind kind_of(uint8_t type) noexcept {
@@ -99,21 +84,8 @@ LF_INLINE Verdict parse_lcp(const Table& t, const Datagram& d, const uint8_t* by
   const auto& h = *reinterpret_cast<const lcp::Header*>(bytes);
   if (const Verdict v = lcp::check_header(&h, length); v != Verdict::none) [[unlikely]]
     return v;
-  const IntentIndex intent = t.intent_index[h.intent];
-  const uint32_t replayable = t.replayable;
-  meta.lcp = const_cast<lcp::Header*>(&h);
-  meta.deadline_us = be64(h.deadline_us);
-  meta.org_id = be32(h.org_id);
-  meta.operator_id = be32(h.operator_id);
-  meta.target_id = be32(h.target_id);
-  meta.payload_length = static_cast<uint16_t>(length - sizeof(lcp::Header));
-  meta.key_id = be16(h.key_id);
-  meta.service = d.endpoint.service[intent];
   const Kind kind = kind_of(h.type);
-  copy_small_fields(meta, h);
-  meta.kind = kind;
-  meta.intent_index = intent;
-  meta.replayable = replayable >> intent & 1;
+  take_lcp(t, d.endpoint, h, static_cast<uint16_t>(length - sizeof(lcp::Header)), kind, meta);
   if (kind == Kind::command && !d.endpoint.takes_commands) [[unlikely]]
     return Verdict::udp_port;
   if (d.ttl <= 1 && (kind == Kind::command || kind == Kind::reply)) [[unlikely]]
@@ -160,9 +132,8 @@ LF_INLINE const FlowAddress* flow_at_port(const Frame& f, const rte_ipv4_hdr& ip
 
 LF_INLINE Verdict parse_ipv4_flow(const Frame& f, const rte_ipv4_hdr& ip, const FlowAddress& flow,
                                   Meta& meta) noexcept {
-  if (bad_ipv4_checksum(f, ip)) return Verdict::ip_checksum;
-  if (!net::is_ipv4_source(ip.src_addr) || find_own(f.table, net::from_ipv4(ip.src_addr)))
-    return Verdict::ip_source;
+  if (bad_ipv4_checksum(f.port, f.mbuf, ip)) return Verdict::ip_checksum;
+  if (bad_ipv4_source(f.table, ip.src_addr)) return Verdict::ip_source;
   meta.kind = Kind::flow;
   meta.service = flow.service;
   meta.flow_protocol = ip.next_proto_id;
@@ -188,9 +159,8 @@ LF_APART Verdict parse_ipv4_other(const Frame& f, Meta& meta) noexcept {
   if (header != sizeof(ip)) return Verdict::ip_options;
   const bool fragment = ip.fragment_offset & kFragment;
   if (fragment && !f.table.has_flows) return Verdict::ip_fragment;
-  if (bad_ipv4_checksum(f, ip)) return Verdict::ip_checksum;
-  if (!net::is_ipv4_source(ip.src_addr) || find_own(f.table, net::from_ipv4(ip.src_addr)))
-    return Verdict::ip_source;
+  if (bad_ipv4_checksum(f.port, f.mbuf, ip)) return Verdict::ip_checksum;
+  if (bad_ipv4_source(f.table, ip.src_addr)) return Verdict::ip_source;
   if (f.table.has_flows) {
     const Verdict v = parse_flow(f,
                                  {f.data + meta.l4_offset, total - header,
@@ -222,10 +192,9 @@ LF_INLINE Verdict parse_ipv4(const Frame& f, Meta& meta) noexcept {
                     load16(f.data + l4 + offsetof(rte_udp_hdr, dst_port)), 4);
   if (!endpoint) [[unlikely]]
     return parse_ipv4_other(f, meta);
-  if (bad_ipv4_checksum(f, ip)) [[unlikely]]
+  if (bad_ipv4_checksum(f.port, f.mbuf, ip)) [[unlikely]]
     return Verdict::ip_checksum;
-  if (!net::is_ipv4_source(ip.src_addr) || find_own(f.table, net::from_ipv4(ip.src_addr)))
-      [[unlikely]]
+  if (bad_ipv4_source(f.table, ip.src_addr)) [[unlikely]]
     return Verdict::ip_source;
   return parse_udp(f,
                    {.endpoint = *endpoint,

@@ -78,36 +78,22 @@ struct UsualFrame {
   }
 };
 
-#define LF_USUAL [[gnu::always_inline]] inline
-
-LF_USUAL bool usual_ip_header(const UsualFrame& f) noexcept {
+LF_INLINE bool usual_ip_header(const UsualFrame& f) noexcept {
   const rte_ipv4_hdr& ip = f.ip();
-  if (!net::is_ipv4_source(ip.src_addr) || find_own(f.table, net::from_ipv4(ip.src_addr)))
-      [[unlikely]]
-    return false;
-  bool bad;
-  if (port_knows<RTE_MBUF_F_RX_IP_CKSUM_MASK, RTE_MBUF_F_RX_IP_CKSUM_UNKNOWN,
-                 RTE_MBUF_F_RX_IP_CKSUM_BAD>(f.port.rx_ip_checksum, f.mbuf->ol_flags, bad))
-    return !bad;
-  return net::is_right(net::ipv4_header_sum(&ip));
+  return !bad_ipv4_source(f.table, ip.src_addr) && !bad_ipv4_checksum(f.port, f.mbuf, ip);
 }
 
-LF_USUAL bool usual_udp_checksum(const UsualFrame& f, uint32_t size) noexcept {
+LF_INLINE bool usual_udp_checksum(const UsualFrame& f, uint32_t size) noexcept {
   const rte_ipv4_hdr& ip = f.ip();
   const rte_udp_hdr& udp = f.udp();
-  if (udp.dgram_cksum == 0) [[unlikely]]
-    return false;
-  bool bad;
-  if (port_knows<RTE_MBUF_F_RX_L4_CKSUM_MASK, RTE_MBUF_F_RX_L4_CKSUM_UNKNOWN,
-                 RTE_MBUF_F_RX_L4_CKSUM_BAD>(f.port.rx_udp_checksum, f.mbuf->ol_flags, bad))
-    return !bad;
-  const uint64_t pseudo =
-      uint64_t{ip.src_addr} + ip.dst_addr + (IPPROTO_UDP << 8) + udp.dgram_len;
-  return net::is_right(net::command_sum(&udp, size, pseudo));
+  return udp.dgram_cksum != 0 && !bad_udp_sum(f.port, f.mbuf, [&] {
+    return net::command_sum(
+        &udp, size, uint64_t{ip.src_addr} + ip.dst_addr + (IPPROTO_UDP << 8) + udp.dgram_len);
+  });
 }
 
 // Metadata that both kinds of packets have.
-LF_USUAL void set_usual(const UsualFrame& f, uint32_t end, Kind kind, Meta& meta) noexcept {
+LF_INLINE void set_usual(const UsualFrame& f, uint32_t end, Kind kind, Meta& meta) noexcept {
   if (end != f.length) [[unlikely]]  // Ethernet padding
     f.mbuf->data_len = static_cast<uint16_t>(f.mbuf->pkt_len = end);
   meta.l3_offset = kUsualIp;
@@ -117,7 +103,7 @@ LF_USUAL void set_usual(const UsualFrame& f, uint32_t end, Kind kind, Meta& meta
   meta.in_port = static_cast<uint8_t>(f.mbuf->port);
 }
 
-LF_USUAL bool usual_lcp(const UsualFrame& f, const Endpoint& endpoint, uint32_t end,
+LF_INLINE bool usual_lcp(const UsualFrame& f, const Endpoint& endpoint, uint32_t end,
                         Meta& meta) noexcept {
   const auto& h = *reinterpret_cast<const lcp::Header*>(f.data + kUsualLcp);
   const uint32_t size = end - kUsualUdp;
@@ -130,24 +116,14 @@ LF_USUAL bool usual_lcp(const UsualFrame& f, const Endpoint& endpoint, uint32_t 
       lcp::be16(h.payload_length) != payload || !usual_ip_header(f) ||
       !usual_udp_checksum(f, size)) [[unlikely]]
     return false;
-  set_usual(f, end, command ? Kind::command : Kind::reply, meta);
-  const IntentIndex intent = f.table.intent_index[h.intent];
-  meta.lcp = const_cast<lcp::Header*>(&h);
-  meta.deadline_us = lcp::be64(h.deadline_us);
-  meta.org_id = lcp::be32(h.org_id);
-  meta.operator_id = lcp::be32(h.operator_id);
-  meta.target_id = lcp::be32(h.target_id);
-  meta.payload_length = payload;
-  meta.key_id = lcp::be16(h.key_id);
-  meta.service = endpoint.service[intent];
+  const Kind kind = command ? Kind::command : Kind::reply;
+  set_usual(f, end, kind, meta);
   meta.lcp_offset = kUsualLcp;
-  copy_small_fields(meta, h);
-  meta.intent_index = intent;
-  meta.replayable = f.table.replayable >> intent & 1;
+  take_lcp(f.table, endpoint, h, payload, kind, meta);
   return true;
 }
 
-LF_USUAL bool usual_flow(const UsualFrame& f, const FlowAddress& flow, uint32_t end,
+LF_INLINE bool usual_flow(const UsualFrame& f, const FlowAddress& flow, uint32_t end,
                          Meta& meta) noexcept {
   const uint8_t protocol = f.ip().next_proto_id;
   const auto least =
@@ -171,7 +147,7 @@ inline void find_place(const Table& t, const rte_ipv4_hdr& ip, uint16_t port,
 }
 
 // True: the packet is usual, its metadata complete. False: nothing has been changed.
-LF_USUAL bool parse_usual(const Table& t, LastPlace& last, rte_mbuf* m, Meta& meta) noexcept {
+LF_INLINE bool parse_usual(const Table& t, LastPlace& last, rte_mbuf* m, Meta& meta) noexcept {
   const uint32_t port_id = m->port;
   const uint32_t length = m->data_len;
   if (m->nb_segs != 1 || port_id >= kPortsMax || length < kUsualLcp) [[unlikely]]
@@ -191,7 +167,5 @@ LF_USUAL bool parse_usual(const Table& t, LastPlace& last, rte_mbuf* m, Meta& me
   if (last.endpoint != nullptr) return usual_lcp(f, *last.endpoint, end, meta);
   return last.flow != nullptr && usual_flow(f, *last.flow, end, meta);
 }
-
-#undef LF_USUAL
 
 }  // namespace lf::parse

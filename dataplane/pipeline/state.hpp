@@ -26,7 +26,6 @@ struct State {
 
   StageTimes times;
   StageClock clock{times};
-  parse::State parse;
   parse::Sorted sorted;
   authenticate::State authenticate;
   dedup::State dedup;

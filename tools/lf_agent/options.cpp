@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 
 #include "dataplane/lcp/header.hpp"
+#include "tools/common/command_line.hpp"
 #include "tools/common/text.hpp"
 #include "tools/lf_agent/layout.h"
 
@@ -82,16 +83,9 @@ tl::expected<Options, int> parse_options(int argc, char** argv) {
   Options o;
   Raw raw;
   add_options(app, o, raw);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& e) {
-    const int status = app.exit(e);
-    return tl::unexpected(status == 0 ? 0 : 2);
-  }
-  if (auto done = understand(raw, o); !done) {
-    fmt::print(stderr, "lf-agent: {}\n", done.error().message);
-    return tl::unexpected(2);
-  }
+  if (const auto parsed = tools::parse_command_line(app, argc, argv); !parsed)
+    return tl::unexpected(parsed.error());
+  if (const auto done = understand(raw, o); !done) return tools::refuse(app, done.error());
   return o;
 }
 

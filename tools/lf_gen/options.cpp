@@ -2,11 +2,11 @@
 #include "tools/lf_gen/options.hpp"
 
 #include <arpa/inet.h>
-#include <fmt/core.h>
 
 #include <CLI/CLI.hpp>
 
 #include "dataplane/lcp/codec.hpp"
+#include "tools/common/command_line.hpp"
 #include "tools/common/text.hpp"
 #include "tools/lf_gen/frames.hpp"
 
@@ -150,18 +150,11 @@ tl::expected<Options, int> parse_options(int argc, char** argv) {
   add_process(app, o);
   add_trial(app, o.trial, raw);
   add_content(app, o.content, raw);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& e) {
-    const int status = app.exit(e);
-    return tl::unexpected(status == 0 ? 0 : 2);
-  }
+  if (const auto parsed = tools::parse_command_line(app, argc, argv); !parsed)
+    return tl::unexpected(parsed.error());
   auto done = understand_content(raw, o.content);
   if (done) done = understand_trial(raw, o.content.traffic, o.trial);
-  if (!done) {
-    fmt::print(stderr, "lf-gen: {}\n", done.error().message);
-    return tl::unexpected(2);
-  }
+  if (!done) return tools::refuse(app, done.error());
   return o;
 }
 

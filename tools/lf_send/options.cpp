@@ -5,6 +5,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "tools/common/command_line.hpp"
 #include "tools/common/text.hpp"
 
 namespace lf::send {
@@ -196,21 +197,14 @@ tl::expected<Options, int> parse_options(int argc, char** argv) {
   add_pace(app, o, raw);
   add_content(app, o, raw);
   add_behaviour(app, o, raw);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& e) {
-    const int status = app.exit(e);
-    return tl::unexpected(status == 0 ? 0 : 2);
-  }
+  if (const auto parsed = tools::parse_command_line(app, argc, argv); !parsed)
+    return tl::unexpected(parsed.error());
   if (approve->parsed()) o.mode = Mode::approve;
   if (probe->parsed()) o.mode = Mode::probe;
   if (o.mode == Mode::probe && o.count == 0) o.count = 1;
   Result<void> done = fail(ErrorCode::invalid, "--target is required");
   if (!raw.targets.empty()) done = understand(raw, o);
-  if (!done) {
-    fmt::print(stderr, "lf-send: {}\n", done.error().message);
-    return tl::unexpected(2);
-  }
+  if (!done) return tools::refuse(app, done.error());
   return o;
 }
 
