@@ -51,18 +51,19 @@ class TimingWheel {
     return true;
   }
 
-  // Takes out at most max items whose time has come, in order of their ticks and, within a tick, of
-  // their insertion. When it returns max there may be more: call again.
+  // Takes out at most max items whose time has come: first those that were due already when they
+  // were inserted, then in order of ticks; within each, in order of insertion. When it returns max
+  // there may be more: call again.
   uint32_t expire(Tsc now, Item* out, uint32_t max) noexcept {
     const uint64_t now_tick = std::min(now >> shift_, kTickMax);
     uint32_t taken = take_due(overdue_, now_tick, out, max);
     uint64_t idle = 0;  // ticks passed since the last one that gave an item
     while (cursor_ <= now_tick) {
+      if (taken == max) break;  // the caller has not heard yet that nothing else is due
       if (size_ == 0) {
         cursor_ = now_tick + 1;
         break;
       }
-      if (taken == max) break;
       const uint32_t got = take_due(slots_[cursor_ & mask_], cursor_, out + taken, max - taken);
       taken += got;
       if (taken == max) break;  // this tick may hold more

@@ -80,6 +80,19 @@ TEST(TimingWheel, DueAlreadyComesOutNext) {
   EXPECT_EQ(expire_all(w, 1008), std::vector<uint32_t>{2});
 }
 
+// A call that returns max says "there may be more": what comes before the next call still has its
+// place among the ticks, whether the items handed out were overdue or not.
+TEST(TimingWheel, AFullCallThatEmptiesItLeavesTheTicksInOrder) {
+  Wheel w(4, 1, 4);
+  expire_all(w, 100);
+  EXPECT_TRUE(w.insert(1, 50));  // overdue
+  uint32_t out[1];
+  ASSERT_EQ(w.expire(200, out, 1), 1u);
+  EXPECT_TRUE(w.insert(2, 180));
+  EXPECT_TRUE(w.insert(3, 150));
+  EXPECT_EQ(expire_all(w, 200), (std::vector<uint32_t>{3, 2}));
+}
+
 TEST(TimingWheel, BackwardJumpHandsOutNothingEarly) {
   Wheel w(4, 1, 4);
   expire_all(w, 1'000'000);
