@@ -28,7 +28,9 @@ from machine import Meanwhile, machine  # noqa: E402
 from rig import KINDS, Rig  # noqa: E402
 
 SIZES = [64, 128, 256, 512, 1024, 1518]
-SMALLEST = 126  # an LCP frame without payload, with its check sequence
+SMALLEST = {4: 126, 6: 146}  # an LCP frame without payload, with its check sequence
+SMALLEST_PLAIN = {4: 62, 6: 82}  # and what lf-gen marks a plain one with
+VLAN_TAG = 4
 NODES = 4
 
 
@@ -39,7 +41,8 @@ def log(text):
 @contextlib.contextmanager
 def running(args, kind, what):
     """A Bench of the daemon, or of testpmd in its place."""
-    with Rig(f"lfrf{os.getpid() % 1000}", kind, nice=args.nice, ring_log2=args.ring) as rig:
+    with Rig(f"lfrf{os.getpid() % 1000}", kind, nice=args.nice, ring_log2=args.ring,
+             ip_version=args.ip, vlan=args.vlan) as rig:
         if what == "testpmd":
             rig.start_testpmd()
         else:
@@ -50,14 +53,14 @@ def running(args, kind, what):
         rig.start_generator(orgs=args.orgs, answer=not args.one_way, sign=args.auth,
                             flows=args.flows)
         bench = phases.Bench(rig, not args.one_way, args.seconds, log)
-        bench.trial(20_000, 128)  # first touch of tables and rings
+        bench.trial(20_000, args.sizes[0])  # first touch of tables and rings
         yield bench
 
 
-def books(bench):
+def books(bench, size):
     """Every frame that the generator gave is in the daemon's verdicts, and what those say came back."""
     for _ in range(20):  # until nothing is on its way any more
-        if bench.trial(100, 128, 0.05)["strays"] == 0:
+        if bench.trial(100, size, 0.05)["strays"] == 0:
             break
     stats = bench.rig.rpc("stats")
     ours = bench.books
@@ -91,7 +94,7 @@ def measure_daemon(args, kind, result):
             row = rates[size]
             rate = row["zero_loss"]["forwarded"] or row["loss_0.5_percent"]["forwarded"]
             result["soak"] = phases.soak(bench, size, rate * 0.5, args.soak)
-        result["books"] = books(bench)
+        result["books"] = books(bench, args.sizes[0])
         result["trials"] = {"made": bench.trials, "disturbed": bench.disturbed}
 
 
@@ -124,7 +127,8 @@ def parse():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kind", choices=KINDS, action="append", help="default: memif, veth-af_xdp")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES,
-                        help=f"bytes with check sequence; below {SMALLEST} becomes {SMALLEST}")
+                        help=f"bytes with check sequence; below {SMALLEST[4]} becomes {SMALLEST[4]}"
+                             f" (IPv6: {SMALLEST[6]}; a tag: {VLAN_TAG} more)")
     parser.add_argument("--detail-sizes", type=int, nargs="+", default=[128, 1518],
                         help="for all but throughput")
     parser.add_argument("--seconds", type=float, default=1.0, help="of a trial")
@@ -141,6 +145,8 @@ def parse():
                         help="dsr-l2: no answers through the daemon")
     parser.add_argument("--flows", type=int, default=0, metavar="N",
                         help="plain UDP of N flows to a flow service; 0: commands")
+    parser.add_argument("--ip", type=int, choices=(4, 6), default=4, help="version of all packets")
+    parser.add_argument("--vlan", type=int, default=0, help="tag of all frames; 0: none")
     parser.add_argument("--no-baseline", dest="baseline", action="store_false")
     parser.add_argument("--ring", type=int, default=11, help="log2 of memif's ring")
     parser.add_argument("--nice", type=int, default=-20, help="of daemon, testpmd and generator")
@@ -153,7 +159,8 @@ def parse():
         args.repetitions, args.baseline = 1, False
     args.kind = args.kind or ["memif", "veth-af_xdp"]
     args.plots = args.out is not None and not args.quick
-    smallest = 64 if args.flows else SMALLEST
+    smallest = (SMALLEST_PLAIN if args.flows else SMALLEST)[args.ip]
+    smallest = max(64, smallest + (VLAN_TAG if args.vlan else 0))
     args.sizes = sorted({max(smallest, s) for s in args.sizes + args.detail_sizes})
     args.detail_sizes = sorted({max(smallest, s) for s in args.detail_sizes})
     return args

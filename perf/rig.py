@@ -13,7 +13,7 @@ import threading
 
 from lab import Lab, LabError, run
 
-CLIENT_NET, NODE_NET = "10.7.0", "10.8.0"
+NETS = {4: ("10.7.0.", "10.8.0."), 6: ("fd07::", "fd08::")}  # clients', nodes'
 DAEMON_MAC = {"clients": "02:00:00:00:00:01", "nodes": "02:00:00:00:00:03"}
 FLOW_PORT = 53
 NODE_MAC = "02:00:00:00:00:02"
@@ -26,10 +26,17 @@ def key_of(org):
 
 
 class Rig(Lab):
-    def __init__(self, prefix, kind, nice=-20, ring_log2=11):
+    def __init__(self, prefix, kind, nice=-20, ring_log2=11, ip_version=4, vlan=0):
         super().__init__(prefix, nodes=0)
         self.kind, self.nice, self.ring_log2 = kind, nice, ring_log2
+        self.ip_version, self.vlan = ip_version, vlan
         self.generator = None
+
+    def client_address(self, host):
+        return f"{NETS[self.ip_version][0]}{host}"
+
+    def node_address(self, host):
+        return f"{NETS[self.ip_version][1]}{host}"
 
     # -- network
 
@@ -72,16 +79,16 @@ class Rig(Lab):
     def config(self, orgs=16, nodes=4, mode="proxy", authentication="required", audit=False):
         """Everything on: tags, ledger, shipped policy, quotas that nothing exceeds, `nodes` nodes."""
         service = {
-            "name": "measured", "address": f"{CLIENT_NET}.1", "port": 7171, "mode": mode,
+            "name": "measured", "address": self.client_address(1), "port": 7171, "mode": mode,
             "authentication": authentication, "timeout": "1s", "probe": "none",
             # Overload is what is measured here, not to be answered by taking nodes out.
             "health": {"eject_below": 0, "readmit_at": 0, "ramp_hold_below": 0},
             "breaker": {"failures": 1000000},
-            "nodes": [{"name": f"n{n}", "id": n, "address": f"{NODE_NET}.{10 + n}",
+            "nodes": [{"name": f"n{n}", "id": n, "address": self.node_address(10 + n),
                        "mac": NODE_MAC} for n in range(1, nodes + 1)]}
         if mode in ("nat", "dsr-flow"):  # plain UDP
             service |= {"kind": "flow", "protocol": "udp", "port": FLOW_PORT,
-                        "address": f"{CLIENT_NET}.100",
+                        "address": self.client_address(100),
                         "mode": "nat" if mode == "nat" else "dsr-l2"}
             for name in ("authentication", "timeout"):
                 del service[name]
@@ -89,8 +96,9 @@ class Rig(Lab):
             "dataplane": {"cpus": "1", "main_cpu": 0, "hugepages": False, "memory": "512M",
                           "mbufs": 32768, "idle": {"backoff": False}},
             "ports": [{"name": side, "device": self.device(n, True), "queues": 1,
-                       "addresses": [f"{net}.1/24"], "offload_checksums": False}
-                      for n, (side, net) in enumerate(zip(SIDES, (CLIENT_NET, NODE_NET)))],
+                       "addresses": [f"{net}1/{24 if self.ip_version == 4 else 64}"],
+                       "vlan": self.vlan, "offload_checksums": False}
+                      for n, (side, net) in enumerate(zip(SIDES, NETS[self.ip_version]))],
             "organisations": [{"name": f"org{i}", "id": i, "keys": {1: key_of(i)},
                                "quota": "100000000/s"} for i in range(1, orgs + 1)],
             "operators": [{"id": 1, "name": "op", "roles": ["flight-director"], "mfa_level": 2}],
@@ -127,9 +135,9 @@ class Rig(Lab):
         self.generator = Generator(self, [
             self.bin / "lf-gen", "--port", self.device(0, False), "--port", self.device(1, False),
             "--cpu", 0, "--serve", "--org", f"1-{orgs}", "--intent", "1-3", "--source",
-            f"{CLIENT_NET}.2", "--target-mac", DAEMON_MAC["clients"],
-            *(["--plain", "--flows", flows, "--target", f"{CLIENT_NET}.100", "--target-port",
-               FLOW_PORT] if flows else ["--target", f"{CLIENT_NET}.1"]),
+            self.client_address(2), "--target-mac", DAEMON_MAC["clients"], "--vlan", self.vlan,
+            *(["--plain", "--flows", flows, "--target", self.client_address(100),
+               "--target-port", FLOW_PORT] if flows else ["--target", self.client_address(1)]),
             *(["--answer"] if answer else []),
             *[part for i in range(1, orgs + 1 if sign else 1)
               for part in ("--key", f"{i}:1:{key_of(i)}")],

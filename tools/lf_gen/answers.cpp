@@ -1,49 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 // The receiving half of frames.hpp: what came in, and what a node says to it.
-#include <rte_arp.h>
-#include <rte_ip.h>
-#include <rte_udp.h>
-
 #include <algorithm>
 #include <cstring>
-#include <utility>
 
+#include "dataplane/net/checksum.hpp"
+#include "dataplane/net/turn.hpp"
 #include "tools/lf_gen/frames.hpp"
+#include "tools/lf_gen/neighbours.hpp"
 
 namespace lf::gen {
 namespace {
 
-constexpr uint32_t kArpSize = sizeof(rte_ether_hdr) + sizeof(rte_arp_hdr);
-
-uint16_t ether_type_of(const uint8_t* frame) {
-  return reinterpret_cast<const rte_ether_hdr*>(frame)->ether_type;
+Meta meta_of(const Layout& layout) {
+  Meta meta;
+  meta.l3_offset = static_cast<uint8_t>(layout.ip_at());
+  meta.l4_offset = static_cast<uint8_t>(layout.udp_at());
+  meta.ip_version = layout.ip_version;
+  return meta;
 }
 
-// Ethernet, IPv4 and UDP headers turned round, for `content` bytes after them; no UDP checksum yet.
-void turn_round(const uint8_t* frame, uint8_t* out, uint32_t content) {
-  std::memcpy(out, frame, kContentAt);
-  auto* eth = reinterpret_cast<rte_ether_hdr*>(out);
-  auto* ip = reinterpret_cast<rte_ipv4_hdr*>(eth + 1);
-  auto* udp = reinterpret_cast<rte_udp_hdr*>(ip + 1);
-  std::swap(eth->dst_addr, eth->src_addr);
-  const uint32_t client = ip->src_addr;  // packed: std::swap cannot take them
-  ip->src_addr = ip->dst_addr;
-  ip->dst_addr = client;
-  const uint16_t port = udp->src_port;
-  udp->src_port = udp->dst_port;
-  udp->dst_port = port;
-  ip->time_to_live = 64;
-  ip->total_length = rte_cpu_to_be_16(static_cast<uint16_t>(sizeof(*ip) + sizeof(*udp) + content));
-  ip->hdr_checksum = 0;
-  ip->hdr_checksum = rte_ipv4_cksum(ip);
-  udp->dgram_len = rte_cpu_to_be_16(static_cast<uint16_t>(sizeof(*udp) + content));
-  udp->dgram_cksum = 0;
+// The frame's headers turned round, for `content` bytes after them; no UDP checksum yet.
+void turn_round(const uint8_t* frame, const Layout& layout, uint8_t* out, uint32_t content) {
+  copy_headers(out, frame, layout);
+  net::turn_datagram(out, meta_of(layout), static_cast<uint16_t>(sizeof(rte_udp_hdr) + content));
 }
 
-void finish(uint8_t* out) {
-  auto* ip = reinterpret_cast<rte_ipv4_hdr*>(out + sizeof(rte_ether_hdr));
-  auto* udp = reinterpret_cast<rte_udp_hdr*>(ip + 1);
-  udp->dgram_cksum = rte_ipv4_udptcp_cksum(ip, udp);
+void finish(uint8_t* out, const Layout& layout) {
+  net::set_udp_checksum(out + layout.ip_at(), layout.ip_version,
+                        *reinterpret_cast<rte_udp_hdr*>(out + layout.udp_at()));
 }
 
 Recognised recognise_command(const uint8_t* content, uint32_t length, uint64_t run) {
@@ -74,21 +58,11 @@ Recognised recognise_command(const uint8_t* content, uint32_t length, uint64_t r
   return r;
 }
 
-}  // namespace
-
-Recognised recognise(std::span<const uint8_t> frame, uint64_t run) {
-  if (frame.size() >= kArpSize && ether_type_of(frame.data()) == RTE_BE16(RTE_ETHER_TYPE_ARP)) {
-    const auto* arp = reinterpret_cast<const rte_arp_hdr*>(frame.data() + sizeof(rte_ether_hdr));
-    return {.kind =
-                arp->arp_opcode == RTE_BE16(RTE_ARP_OP_REQUEST) ? Kind::arp_request : Kind::other};
-  }
-  const auto* ip = reinterpret_cast<const rte_ipv4_hdr*>(frame.data() + sizeof(rte_ether_hdr));
-  if (frame.size() < kContentAt + sizeof(Marker) ||
-      ether_type_of(frame.data()) != RTE_BE16(RTE_ETHER_TYPE_IPV4) ||
-      ip->version_ihl != RTE_IPV4_VHL_DEF || ip->next_proto_id != IPPROTO_UDP)
-    return {};
-  const uint8_t* content = frame.data() + kContentAt;
-  const auto length = static_cast<uint32_t>(frame.size()) - kContentAt;
+Recognised recognise_datagram(std::span<const uint8_t> frame, const Layout& layout, uint64_t run) {
+  const uint32_t content_at = layout.content_at();
+  if (frame.size() < content_at + sizeof(Marker)) return {};
+  const uint8_t* content = frame.data() + content_at;
+  const auto length = static_cast<uint32_t>(frame.size()) - content_at;
   Marker marker;
   std::memcpy(&marker, content, sizeof(marker));
   if (lcp::be64(marker.run) == run) {
@@ -103,45 +77,42 @@ Recognised recognise(std::span<const uint8_t> frame, uint64_t run) {
   return recognise_command(content, length, run);
 }
 
-uint32_t write_answer(std::span<const uint8_t> frame, Kind kind, uint8_t* out) {
-  if (kind == Kind::plain) {
+}  // namespace
+
+Recognised recognise(std::span<const uint8_t> frame, uint64_t run) {
+  if (const auto layout = find_udp(frame)) {
+    Recognised r = recognise_datagram(frame, *layout, run);
+    r.layout = *layout;
+    return r;
+  }
+  return {.kind = asks_for_neighbour(frame) ? Kind::neighbour_request : Kind::other};
+}
+
+uint32_t write_answer(std::span<const uint8_t> frame, const Recognised& seen, uint8_t* out) {
+  const Layout& layout = seen.layout;
+  const uint32_t at = layout.content_at();
+  if (seen.kind == Kind::plain) {
     const auto size = static_cast<uint32_t>(std::min<size_t>(frame.size(), kAnswerMax));
-    turn_round(frame.data(), out, size - kContentAt);
-    std::memcpy(out + kContentAt, frame.data() + kContentAt, size - kContentAt);
-    auto* marker = reinterpret_cast<Marker*>(out + kContentAt);
+    turn_round(frame.data(), layout, out, size - at);
+    std::memcpy(out + at, frame.data() + at, size - at);
+    auto* marker = reinterpret_cast<Marker*>(out + at);
     marker->number |= lcp::be64(kAnswerBit);
-    finish(out);
+    finish(out, layout);
     return size;
   }
-  const uint32_t body = kind == Kind::command ? sizeof(lcp::ReplyBody) : 0;
+  const uint32_t body = seen.kind == Kind::command ? sizeof(lcp::ReplyBody) : 0;
   const auto content = static_cast<uint32_t>(sizeof(lcp::Header)) + body;
-  turn_round(frame.data(), out, content);
-  auto* h = reinterpret_cast<lcp::Header*>(out + kContentAt);
-  std::memcpy(h, frame.data() + kContentAt, sizeof(*h));
-  h->type = static_cast<uint8_t>(kind == Kind::command ? lcp::Type::reply : lcp::Type::probe_reply);
+  turn_round(frame.data(), layout, out, content);
+  auto* h = reinterpret_cast<lcp::Header*>(out + at);
+  std::memcpy(h, frame.data() + at, sizeof(*h));
+  h->type =
+      static_cast<uint8_t>(seen.kind == Kind::command ? lcp::Type::reply : lcp::Type::probe_reply);
   h->flags = 0;
   h->payload_length = lcp::be16(static_cast<uint16_t>(body));
   // No tag; the body says ok, from a node.
-  std::memset(out + kContentAt + lcp::kSignedHeaderSize, 0, lcp::kTagSize + body);
-  finish(out);
-  return kContentAt + content;
-}
-
-uint32_t write_arp_reply(std::span<const uint8_t> frame, const rte_ether_addr& mac, uint8_t* out) {
-  std::memcpy(out, frame.data(), kArpSize);
-  auto* eth = reinterpret_cast<rte_ether_hdr*>(out);
-  auto* arp = reinterpret_cast<rte_arp_hdr*>(eth + 1);
-  rte_arp_ipv4& data = arp->arp_data;
-  if (data.arp_sip == data.arp_tip) return 0;
-  const uint32_t wanted = data.arp_tip;
-  eth->dst_addr = eth->src_addr;
-  eth->src_addr = mac;
-  arp->arp_opcode = RTE_BE16(RTE_ARP_OP_REPLY);
-  data.arp_tha = data.arp_sha;
-  data.arp_tip = data.arp_sip;
-  data.arp_sha = mac;
-  data.arp_sip = wanted;
-  return kArpSize;
+  std::memset(out + at + lcp::kSignedHeaderSize, 0, lcp::kTagSize + body);
+  finish(out, layout);
+  return at + content;
 }
 
 }  // namespace lf::gen

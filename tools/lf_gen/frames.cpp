@@ -1,39 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/lf_gen/frames.hpp"
 
-#include <rte_arp.h>
-#include <rte_ip.h>
-#include <rte_udp.h>
+#include <netinet/in.h>
 
 #include <algorithm>
 #include <cstring>
 
 #include "dataplane/crypto/cmac_lanes.hpp"
+#include "dataplane/net/address.hpp"
+#include "dataplane/net/checksum.hpp"
 
 namespace lf::gen {
 namespace {
 
 constexpr uint8_t kFill = 0x2e;
+constexpr uint8_t kTtl = 64;
 constexpr uint32_t kPortFirst = 16384, kPorts = 32768;
 constexpr size_t kTemplatesMax = 65536;
 
-struct Layout {
-  rte_ipv4_hdr* ip;
-  rte_udp_hdr* udp;
-};
-Layout layout_of(uint8_t* frame) {
-  auto* ip = reinterpret_cast<rte_ipv4_hdr*>(frame + sizeof(rte_ether_hdr));
-  return {ip, reinterpret_cast<rte_udp_hdr*>(ip + 1)};
-}
-
 // The bytes that fill_payload() wrote, as a sum of 16-bit words.
-uint32_t fill_sum(uint32_t bytes) {
-  return bytes / 2 * (kFill << 8 | kFill) + (bytes % 2 != 0 ? kFill : 0);
-}
-
-void finish_udp(const Layout& l, uint32_t sum) {
-  const auto folded = static_cast<uint16_t>(~__rte_raw_cksum_reduce(sum));
-  l.udp->dgram_cksum = folded == 0 ? 0xffff : folded;
+uint64_t fill_sum(uint32_t bytes) {
+  return uint64_t{bytes / 2} * (kFill << 8 | kFill) + (bytes % 2 != 0 ? kFill : 0);
 }
 
 // i-th of all combinations, the first list running fastest.
@@ -46,11 +33,8 @@ uint32_t pick(const std::vector<uint32_t>& list, size_t& round) {
 }  // namespace
 
 Maker::Maker(const Content& content, uint64_t run, const rte_ether_addr& source_mac)
-    : content_(content), run_(run) {
-  std::memcpy(ethernet_, &content_.target_mac, sizeof(rte_ether_addr));
-  std::memcpy(ethernet_ + 6, &source_mac, sizeof(rte_ether_addr));
-  ethernet_[12] = RTE_ETHER_TYPE_IPV4 >> 8;
-  ethernet_[13] = RTE_ETHER_TYPE_IPV4 & 0xff;
+    : content_(content), run_(run), layout_(layout_of(content)) {
+  make_headers(source_mac);
   if (content_.key) key_for_all_ = crypto::expand_cmac_key(*content_.key);
   for (const tools::KeySpec& spec : content_.keys)
     keys_.try_emplace(spec.org, OwnKey{spec.id, crypto::expand_cmac_key(spec.bytes)});
@@ -94,75 +78,106 @@ void Maker::fill_payload(uint8_t* bytes, uint32_t room) {
   std::memset(bytes, kFill, room);
 }
 
-void Maker::put_headers(const Frame& frame, uint64_t number) const {
-  const auto flow = static_cast<uint32_t>(number % content_.flows);
-  const auto [ip, udp] = layout_of(frame.bytes);
-  const uint32_t ip_length = frame.size - static_cast<uint32_t>(sizeof(rte_ether_hdr));
-  std::memcpy(frame.bytes, ethernet_, sizeof(ethernet_));
-  ip->version_ihl = RTE_IPV4_VHL_DEF;
-  ip->type_of_service = 0;
-  ip->total_length = rte_cpu_to_be_16(static_cast<uint16_t>(ip_length));
-  ip->packet_id = 0;
-  ip->fragment_offset = rte_cpu_to_be_16(RTE_IPV4_HDR_DF_FLAG);
-  ip->time_to_live = 64;
-  ip->next_proto_id = IPPROTO_UDP;
-  ip->hdr_checksum = 0;
-  ip->src_addr = rte_cpu_to_be_32(content_.source_ip + flow / kPorts);
-  ip->dst_addr = rte_cpu_to_be_32(content_.target_ip);
-  ip->hdr_checksum = rte_ipv4_cksum(ip);
-  udp->src_port = rte_cpu_to_be_16(static_cast<uint16_t>(kPortFirst + flow % kPorts));
-  udp->dst_port = rte_cpu_to_be_16(content_.target_port);
-  udp->dgram_len = rte_cpu_to_be_16(static_cast<uint16_t>(ip_length - sizeof(*ip)));
-  udp->dgram_cksum = 0;
+void Maker::make_headers(const rte_ether_addr& source_mac) {
+  const bool ipv4 = layout_.ip_version == 4;
+  auto* eth = reinterpret_cast<rte_ether_hdr*>(headers_);
+  eth->dst_addr = content_.target_mac;
+  eth->src_addr = source_mac;
+  if (layout_.tagged) {
+    eth->ether_type = lcp::be16(RTE_ETHER_TYPE_VLAN);
+    reinterpret_cast<rte_vlan_hdr*>(eth + 1)->vlan_tci = lcp::be16(content_.vlan);
+  }
+  const uint16_t type = lcp::be16(ipv4 ? RTE_ETHER_TYPE_IPV4 : RTE_ETHER_TYPE_IPV6);
+  std::memcpy(headers_ + layout_.ip_at() - sizeof(type), &type, sizeof(type));
+  auto* udp = reinterpret_cast<rte_udp_hdr*>(headers_ + layout_.udp_at());
+  udp->dst_port = lcp::be16(content_.target_port);
+  fixed_udp_sum_ = net::pseudo_sum({}, content_.target, IPPROTO_UDP, 0) + udp->dst_port;
+  if (ipv4) {
+    auto* ip = reinterpret_cast<rte_ipv4_hdr*>(headers_ + layout_.ip_at());
+    ip->version_ihl = RTE_IPV4_VHL_DEF;
+    ip->fragment_offset = lcp::be16(RTE_IPV4_HDR_DF_FLAG);
+    ip->time_to_live = kTtl;
+    ip->next_proto_id = IPPROTO_UDP;
+    ip->dst_addr = net::to_ipv4(content_.target);
+    fixed_ip_sum_ = net::ipv4_header_sum(ip);
+  } else {
+    auto* ip = reinterpret_cast<rte_ipv6_hdr*>(headers_ + layout_.ip_at());
+    ip->vtc_flow = lcp::be32(6u << 28);
+    ip->proto = IPPROTO_UDP;
+    ip->hop_limits = kTtl;
+    net::to_ipv6(content_.target, ip->dst_addr);
+  }
 }
 
-// Pseudo header, UDP header and the payload that is always the same: all but the content's header.
-uint32_t Maker::pseudo_sum(const Frame& frame) const {
-  const auto [ip, udp] = layout_of(frame.bytes);
-  const uint32_t header =
-      content_.traffic == Traffic::commands ? sizeof(lcp::Header) : sizeof(Marker);
-  const uint32_t sum = static_cast<uint16_t>(rte_ipv4_phdr_cksum(ip, 0)) +
-                       fill_sum(frame.size - kContentAt - header);
-  return __rte_raw_cksum(udp, sizeof(*udp), sum);
+uint64_t Maker::put_headers(const Frame& frame, uint64_t number) const {
+  const auto flow = static_cast<uint32_t>(number % content_.flows);
+  const uint32_t udp_size = frame.size - layout_.udp_at();
+  const uint16_t udp_length = lcp::be16(static_cast<uint16_t>(udp_size));
+  const uint16_t port = lcp::be16(static_cast<uint16_t>(kPortFirst + flow % kPorts));
+  copy_headers(frame.bytes, headers_, layout_);
+  uint64_t source_sum = 0;
+  if (layout_.ip_version == 4) {
+    auto* ip = reinterpret_cast<rte_ipv4_hdr*>(frame.bytes + layout_.ip_at());
+    const uint16_t length = lcp::be16(static_cast<uint16_t>(sizeof(*ip) + udp_size));
+    source_sum = lcp::be32(lcp::be32(net::to_ipv4(content_.source)) + flow / kPorts);
+    ip->total_length = length;
+    ip->src_addr = static_cast<uint32_t>(source_sum);
+    ip->hdr_checksum = net::checksum_of(fixed_ip_sum_ + length + source_sum);
+  } else {
+    auto* ip = reinterpret_cast<rte_ipv6_hdr*>(frame.bytes + layout_.ip_at());
+    IpAddress source = content_.source;
+    source.lo = lcp::be64(lcp::be64(source.lo) + flow / kPorts);
+    source_sum = net::half_sum(source.hi) + net::half_sum(source.lo);
+    ip->payload_len = udp_length;
+    net::to_ipv6(source, ip->src_addr);
+  }
+  auto* udp = reinterpret_cast<rte_udp_hdr*>(frame.bytes + layout_.udp_at());
+  udp->src_port = port;
+  udp->dgram_len = udp_length;
+  return fixed_udp_sum_ + source_sum + port + 2u * udp_length;
+}
+
+void Maker::finish_udp(const Frame& frame, uint64_t headers_sum, uint32_t content) const {
+  const uint32_t at = layout_.content_at();
+  auto* udp = reinterpret_cast<rte_udp_hdr*>(frame.bytes + layout_.udp_at());
+  udp->dgram_cksum = net::udp_checksum_of(headers_sum + net::sum_bytes(frame.bytes + at, content) +
+                                          fill_sum(frame.size - at - content));
 }
 
 void Maker::make(std::span<const Frame> frames, uint64_t first, uint64_t deadline_us) {
   if (content_.traffic == Traffic::plain) {
     for (uint64_t i = 0; i < frames.size(); ++i) {
-      put_headers(frames[i], first + i);
+      const uint64_t sum = put_headers(frames[i], first + i);
       const Marker marker{lcp::be64(run_), lcp::be64(first + i)};
-      std::memcpy(frames[i].bytes + kContentAt, &marker, sizeof(marker));
-      finish_udp(layout_of(frames[i].bytes),
-                 __rte_raw_cksum(&marker, sizeof(marker), pseudo_sum(frames[i])));
+      std::memcpy(frames[i].bytes + layout_.content_at(), &marker, sizeof(marker));
+      finish_udp(frames[i], sum, sizeof(marker));
     }
     return;
   }
   crypto::CmacJob jobs[kFramesMax];
   crypto::CmacTag tags[kFramesMax];
   lcp::Header* signed_headers[kFramesMax];
+  uint64_t sums[kFramesMax];
   uint32_t jobs_count = 0;
   for (uint64_t i = 0; i < frames.size(); ++i) {
     const Template& t = templates_[(first + i) % templates_.size()];
-    put_headers(frames[i], first + i);
-    auto* h = reinterpret_cast<lcp::Header*>(frames[i].bytes + kContentAt);
+    sums[i] = put_headers(frames[i], first + i);
+    auto* h = reinterpret_cast<lcp::Header*>(frames[i].bytes + layout_.content_at());
     const uint64_t number = lcp::be64(first + i);
     const uint32_t payload =
-        frames[i].size - kContentAt - static_cast<uint32_t>(sizeof(lcp::Header));
+        frames[i].size - layout_.content_at() - static_cast<uint32_t>(sizeof(lcp::Header));
     *h = t.header;
     std::memcpy(h->command_id + 8, &number, sizeof(number));
     std::memcpy(h->trace_id + 8, &number, sizeof(number));
     h->deadline_us = lcp::be64(deadline_us);
     h->payload_length = lcp::be16(static_cast<uint16_t>(payload));
     if (t.key == nullptr) continue;
-    jobs[jobs_count] = {t.key, frames[i].bytes + kContentAt, payload};
+    jobs[jobs_count] = {t.key, reinterpret_cast<const uint8_t*>(h), payload};
     signed_headers[jobs_count++] = h;
   }
   if (jobs_count != 0) crypto::cmac_lanes(jobs, jobs_count, tags);
   for (uint32_t j = 0; j < jobs_count; ++j) std::memcpy(signed_headers[j]->tag, &tags[j], 16);
-  for (const Frame& frame : frames) {
-    finish_udp(layout_of(frame.bytes),
-               __rte_raw_cksum(frame.bytes + kContentAt, sizeof(lcp::Header), pseudo_sum(frame)));
-  }
+  for (size_t i = 0; i < frames.size(); ++i) finish_udp(frames[i], sums[i], sizeof(lcp::Header));
 }
 
 }  // namespace lf::gen

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The frames that lf-gen sends and takes, as bytes: no mbufs, no ports. IPv4 without options.
+// The frames that lf-gen sends and takes, as bytes: no mbufs, no ports; layout.hpp says which.
 // Headers of all organisations, operators, intents … are made once, by the codec; what is left for
 // a frame is to copy one, to put in its number, and to sign it in the workers' interleaved lanes.
 #pragma once
@@ -11,12 +11,12 @@
 
 #include "dataplane/crypto/cmac_key.hpp"
 #include "dataplane/lcp/codec.hpp"
+#include "tools/lf_gen/layout.hpp"
 #include "tools/lf_gen/options.hpp"
 
 namespace lf::gen {
 
-inline constexpr uint32_t kContentAt = 14 + 20 + 8;  // Ethernet, IPv4, UDP
-inline constexpr uint32_t kFramesMax = 64;           // at once
+inline constexpr uint32_t kFramesMax = 64;  // at once
 
 // First bytes of a plain datagram; wire order.
 struct Marker {
@@ -54,23 +54,30 @@ class Maker {
     uint16_t id;
     crypto::CmacKey key;
   };
+  void make_headers(const rte_ether_addr& source_mac);
   void make_templates();
   const crypto::CmacKey* key_of(uint32_t org, uint16_t& key_id) const;
-  void put_headers(const Frame& frame, uint64_t number) const;
-  uint32_t pseudo_sum(const Frame& frame) const;
+  // Returns their sum, and the pseudo-header's.
+  uint64_t put_headers(const Frame& frame, uint64_t number) const;
+  // `content`: so many bytes that fill_payload() did not write.
+  void finish_udp(const Frame& frame, uint64_t headers_sum, uint32_t content) const;
 
   Content content_;
   uint64_t run_;
-  uint8_t ethernet_[14];
+  Layout layout_;
+  // Down to UDP, but for what put_headers() writes, and sums over that.
+  uint8_t headers_[kContentAtMax] = {};
+  uint64_t fixed_ip_sum_ = 0, fixed_udp_sum_ = 0;
   std::optional<crypto::CmacKey> key_for_all_;
   std::unordered_map<uint32_t, OwnKey> keys_;  // by organisation
   std::vector<Template> templates_;
 };
 
-enum class Kind : uint8_t { other, command, probe, reply, plain, plain_answer, arp_request };
+enum class Kind : uint8_t { other, command, probe, reply, plain, plain_answer, neighbour_request };
 
 struct Recognised {
   Kind kind = Kind::other;
+  Layout layout;      // of a datagram
   bool ours = false;  // of this run
   uint64_t number = 0;
   lcp::Status status = lcp::Status::ok;  // of a reply
@@ -82,8 +89,6 @@ inline constexpr uint32_t kAnswerMax = 2048;
 
 // What a node answers to a command, probe or plain datagram: the bytes written to `out`, which has
 // room for kAnswerMax.
-uint32_t write_answer(std::span<const uint8_t> frame, Kind kind, uint8_t* out);
-// The reply to an ARP request for any address but the sender's own.
-uint32_t write_arp_reply(std::span<const uint8_t> frame, const rte_ether_addr& mac, uint8_t* out);
+uint32_t write_answer(std::span<const uint8_t> frame, const Recognised& seen, uint8_t* out);
 
 }  // namespace lf::gen

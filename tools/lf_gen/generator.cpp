@@ -8,6 +8,7 @@
 #include <chrono>
 #include <utility>
 
+#include "tools/lf_gen/neighbours.hpp"
 #include "tools/lf_gen/pace.hpp"
 
 namespace lf::gen {
@@ -96,15 +97,16 @@ void Generator::note(Arrivals& arrivals, Point point, const Recognised& r, uint6
   }
 }
 
-void Generator::answer(const Port& port, const rte_mbuf* m, Kind kind) {
+void Generator::answer(const Port& port, const rte_mbuf* m, const Recognised& seen) {
   rte_mbuf* out = rte_pktmbuf_alloc(ports_.receive);
   if (out == nullptr) {
     ++results_.unanswered;
     return;
   }
   auto* bytes = rte_pktmbuf_mtod(out, uint8_t*);
-  const uint32_t size = kind == Kind::arp_request ? write_arp_reply(bytes_of(m), port.mac, bytes)
-                                                  : write_answer(bytes_of(m), kind, bytes);
+  const uint32_t size = seen.kind == Kind::neighbour_request
+                            ? write_neighbour_reply(bytes_of(m), port.mac, bytes)
+                            : write_answer(bytes_of(m), seen, bytes);
   if (size == 0) return rte_pktmbuf_free(out);
   out->data_len = static_cast<uint16_t>(size);
   out->pkt_len = size;
@@ -117,13 +119,13 @@ void Generator::take(const Port& port, rte_mbuf* m, uint64_t now) {
     case Kind::command:
     case Kind::plain:
       note(results_.nodes, Point::node, r, now);
-      if (options_.answer) answer(port, m, r.kind);
+      if (options_.answer) answer(port, m, r);
       break;
     case Kind::probe:
-      if (options_.answer) answer(port, m, r.kind);
+      if (options_.answer) answer(port, m, r);
       break;
-    case Kind::arp_request:
-      answer(port, m, r.kind);
+    case Kind::neighbour_request:
+      answer(port, m, r);
       break;
     case Kind::reply:
       if (r.from_data_plane && r.ours && r.number >= first_) {

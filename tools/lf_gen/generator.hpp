@@ -30,7 +30,7 @@ class Generator {
   void send(const Trial& trial, class Pace& pace, uint64_t now);
   uint32_t fill(const Trial& trial, uint32_t count, uint64_t now);
   void take(const Port& port, rte_mbuf* m, uint64_t now);
-  void answer(const Port& port, const rte_mbuf* m, Kind kind);
+  void answer(const Port& port, const rte_mbuf* m, const Recognised& seen);
   void note(Arrivals& arrivals, Point point, const Recognised& r, uint64_t now);
   void transmit_answers(const Port& port);
   bool all_back() const;

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/lf_gen/options.hpp"
 
-#include <arpa/inet.h>
-
 #include <CLI/CLI.hpp>
 
+#include "control/base/address.hpp"
 #include "dataplane/lcp/codec.hpp"
 #include "tools/common/command_line.hpp"
 #include "tools/common/text.hpp"
@@ -30,7 +29,7 @@ void add_trial(CLI::App& app, Trial& t, Raw& raw) {
   app.add_option("--count,-n", t.count, "Stop after so many frames");
   app.add_option("--size", raw.sizes,
                  "Bytes of a frame with its check sequence, or a list taken in turn "
-                 "(128,256,1024-1028); default 128");
+                 "(128,256,1024-1028); default 128, or the smallest that there is");
   app.add_option("--drain-ms", t.drain_ms, "Wait so long for what is still on its way")
       ->capture_default_str();
   app.add_option("--catch-up-us", t.catch_up_us,
@@ -55,10 +54,15 @@ void add_content(CLI::App& app, Content& c, Raw& raw) {
   app.add_option("--flows", c.flows, "Different source addresses and ports")
       ->check(CLI::Range(1u, 16'000'000u))
       ->capture_default_str();
-  app.add_option("--source", raw.source, "First source address")->capture_default_str();
-  app.add_option("--target,-t", raw.target, "Address of the service")->capture_default_str();
+  app.add_option("--source", raw.source, "First source address, IPv4 or IPv6")
+      ->capture_default_str();
+  app.add_option("--target,-t", raw.target, "Address of the service, of the same family")
+      ->capture_default_str();
   app.add_option("--target-port", c.target_port, "UDP port of the service")->capture_default_str();
   app.add_option("--target-mac", raw.target_mac, "MAC address of the data plane's port")
+      ->capture_default_str();
+  app.add_option("--vlan", c.vlan, "VLAN of all frames; 0: untagged")
+      ->check(CLI::Range(0, 4094))
       ->capture_default_str();
 }
 
@@ -84,14 +88,13 @@ void add_process(CLI::App& app, Options& o) {
   app.add_option("--eal", o.eal, "Further EAL argument (repeat)");
 }
 
-Result<uint32_t> parse_ip(const std::string& text) {
-  in_addr address{};
-  if (inet_pton(AF_INET, text.c_str(), &address) != 1)
-    return fail(ErrorCode::invalid, "'{}' is not an IPv4 address", text);
-  return ntohl(address.s_addr);
+Result<ParsedAddress> parse_ip(const std::string& text) {
+  const auto address = parse_address(text);
+  if (!address) return fail(ErrorCode::invalid, "'{}' is not an IP address", text);
+  return *address;
 }
 
-Result<void> understand_trial(const Raw& raw, Traffic traffic, Trial& t) {
+Result<void> understand_trial(const Raw& raw, const Content& content, Trial& t) {
   if (!raw.sizes.empty()) {
     auto sizes = tools::parse_list(raw.sizes, kSizeMax);
     if (!sizes) return tl::unexpected(sizes.error());
@@ -103,9 +106,9 @@ Result<void> understand_trial(const Raw& raw, Traffic traffic, Trial& t) {
     t.seconds = static_cast<double>(*ns) / 1e9;
   }
   for (const uint32_t size : t.sizes) {
-    if (size < size_min(traffic))
+    if (size < size_min(content))
       return fail(ErrorCode::invalid, "a frame of {} bytes is too small: at least {}", size,
-                  size_min(traffic));
+                  size_min(content));
   }
   return {};
 }
@@ -121,8 +124,11 @@ Result<void> understand_content(const Raw& raw, Content& c) {
   const auto source = parse_ip(raw.source), target = parse_ip(raw.target);
   if (!source) return tl::unexpected(source.error());
   if (!target) return tl::unexpected(target.error());
-  c.source_ip = *source;
-  c.target_ip = *target;
+  if (source->ip_version != target->ip_version)
+    return fail(ErrorCode::invalid, "'{}' and '{}' are of two families: --source, --target",
+                raw.source, raw.target);
+  c.source = source->address;
+  c.target = target->address;
   if (rte_ether_unformat_addr(raw.target_mac.c_str(), &c.target_mac) != 0)
     return fail(ErrorCode::invalid, "'{}' is not a MAC address", raw.target_mac);
   auto keys = tools::read_keys(raw.keys, raw.key_file);
@@ -134,9 +140,15 @@ Result<void> understand_content(const Raw& raw, Content& c) {
 
 }  // namespace
 
-uint32_t size_min(Traffic traffic) {
-  const uint32_t content = traffic == Traffic::commands ? sizeof(lcp::Header) : sizeof(Marker);
-  return std::max(64u, kContentAt + content + kCheckSequence);
+Layout layout_of(const Content& content) {
+  return {.tagged = content.vlan != 0,
+          .ip_version = is_ipv4(content.target) ? uint8_t{4} : uint8_t{6}};
+}
+
+uint32_t size_min(const Content& content) {
+  const uint32_t header =
+      content.traffic == Traffic::commands ? sizeof(lcp::Header) : sizeof(Marker);
+  return std::max(64u, layout_of(content).content_at() + header + kCheckSequence);
 }
 
 tl::expected<Options, int> parse_options(int argc, char** argv) {
@@ -153,7 +165,8 @@ tl::expected<Options, int> parse_options(int argc, char** argv) {
   if (const auto parsed = tools::parse_command_line(app, argc, argv); !parsed)
     return tl::unexpected(parsed.error());
   auto done = understand_content(raw, o.content);
-  if (done) done = understand_trial(raw, o.content.traffic, o.trial);
+  o.trial.sizes = {std::max(kSizeDefault, size_min(o.content))};
+  if (done) done = understand_trial(raw, o.content, o.trial);
   if (!done) return tools::refuse(app, done.error());
   return o;
 }
@@ -168,7 +181,7 @@ Result<Trial> parse_trial(const std::string& line, const Options& defaults) {
   } catch (const CLI::ParseError& e) {
     return fail(ErrorCode::invalid, "'{}': {}", line, e.what());
   }
-  if (auto done = understand_trial(raw, defaults.content.traffic, trial); !done)
+  if (auto done = understand_trial(raw, defaults.content, trial); !done)
     return tl::unexpected(done.error());
   return trial;
 }

@@ -11,14 +11,17 @@
 #include <vector>
 
 #include "control/base/result.hpp"
+#include "dataplane/core/burst.hpp"
 #include "dataplane/lcp/header.hpp"
 #include "tools/common/key_ring.hpp"
+#include "tools/lf_gen/layout.hpp"
 
 namespace lf::gen {
 
 // Bytes of a frame with its check sequence, as RFC 2544 and Pktgen count them; DPDK's length is
 // 4 less.
 inline constexpr uint32_t kCheckSequence = 4;
+inline constexpr uint32_t kSizeDefault = 128;
 inline constexpr uint32_t kSizeMax = 1518;
 
 enum class Traffic : uint8_t {
@@ -32,18 +35,20 @@ struct Content {
   std::optional<lcp::KeyBytes> key;  // for every organisation, under key id 1
   std::vector<tools::KeySpec> keys;  // by organisation
   uint64_t deadline_ms = 60'000;
-  uint32_t flows = 64;     // different (source address, source port)
-  uint32_t source_ip = 0;  // of the first flow; host order
-  uint32_t target_ip = 0;  // host order
+  uint32_t flows = 64;  // different (source address, source port)
+  IpAddress source;     // of the first flow
+  IpAddress target;     // of the same family
   uint16_t target_port = lcp::kDefaultPort;
   rte_ether_addr target_mac{};
+  uint16_t vlan = 0;  // 0: untagged
 };
+Layout layout_of(const Content& content);
 
 struct Trial {
   double rate = 1000;  // frames a second; 0: as fast as the port takes them
   double seconds = 1;
   uint64_t count = 0;  // 0: no limit but the time
-  std::vector<uint32_t> sizes{128};
+  std::vector<uint32_t> sizes{kSizeDefault};
   uint32_t drain_ms = 200;     // wait so long for what is still on its way
   uint32_t catch_up_us = 500;  // frames that are late by more are not sent at all
   bool buckets = false;        // print histograms whole
@@ -66,7 +71,7 @@ struct Options {
 };
 
 // Smallest frame that holds what it must, with check sequence.
-uint32_t size_min(Traffic traffic);
+uint32_t size_min(const Content& content);
 
 // Parses the command line. On --help or a mistake prints and returns the exit status.
 tl::expected<Options, int> parse_options(int argc, char** argv);

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // lf-gen's parts without ports: the pace, the books of what is on its way, and its frames, judged
-// by the codec, the reference tag and DPDK's checksums.
+// by the codec, the reference tag and the tests' naive checksums.
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
-#include <rte_arp.h>
 #include <rte_ip.h>
 #include <rte_udp.h>
 
@@ -11,10 +10,15 @@
 #include <set>
 #include <vector>
 
+#include "control/base/address.hpp"
+#include "control/neighbour/frames.hpp"
 #include "dataplane/lcp/codec.hpp"
 #include "dataplane/lcp/tag.hpp"
+#include "dataplane/net/address.hpp"
+#include "tests/support/packet.hpp"
 #include "tools/lf_gen/flights.hpp"
 #include "tools/lf_gen/frames.hpp"
+#include "tools/lf_gen/neighbours.hpp"
 #include "tools/lf_gen/pace.hpp"
 
 namespace lf::gen {
@@ -24,13 +28,51 @@ constexpr uint64_t kRun = 0x1122334455667788;
 const rte_ether_addr kOurMac{{2, 0, 0, 0, 0, 9}};
 const lcp::KeyBytes kKey1{1, 2, 3}, kKey2{4, 5, 6};
 
-Content commands() {
-  Content c;
-  c.source_ip = RTE_IPV4(10, 7, 0, 2);
-  c.target_ip = RTE_IPV4(10, 7, 0, 1);
-  c.target_mac = {{2, 0, 0, 0, 0, 1}};
-  return c;
-}
+// The frames that there are: both families, with a VLAN tag and without.
+struct Wire {
+  uint8_t ip_version;
+  uint16_t vlan;
+};
+class GenFrames : public testing::TestWithParam<Wire> {
+ protected:
+  Content commands() const {
+    const bool ipv4 = GetParam().ip_version == 4;
+    Content c;
+    c.source = parse_address(ipv4 ? "10.7.0.2" : "fd71::ffff:ffff")->address;
+    c.target = parse_address(ipv4 ? "10.7.0.1" : "fd71::1")->address;
+    c.target_mac = {{2, 0, 0, 0, 0, 1}};
+    c.vlan = GetParam().vlan;
+    return c;
+  }
+  Layout layout() const { return layout_of(commands()); }
+  uint32_t least() const { return size_min(commands()) - kCheckSequence; }
+  lcp::Bytes content_of(const std::vector<uint8_t>& frame) const {
+    return lcp::Bytes(frame).subspan(layout().content_at());
+  }
+  const rte_udp_hdr* udp_of(const std::vector<uint8_t>& frame) const {
+    return reinterpret_cast<const rte_udp_hdr*>(frame.data() + layout().udp_at());
+  }
+  IpAddress source_of(const std::vector<uint8_t>& frame) const {
+    IpAddress source, destination;
+    net::load_addresses(frame.data() + layout().ip_at(), GetParam().ip_version, source,
+                        destination);
+    return source;
+  }
+  IpAddress destination_of(const std::vector<uint8_t>& frame) const {
+    IpAddress source, destination;
+    net::load_addresses(frame.data() + layout().ip_at(), GetParam().ip_version, source,
+                        destination);
+    return destination;
+  }
+  // Every length and checksum is right, and the frame is of the kind that was asked for.
+  void expect_sound(const std::vector<uint8_t>& frame) const;
+};
+INSTANTIATE_TEST_SUITE_P(Wires, GenFrames,
+                         testing::Values(Wire{4, 0}, Wire{4, 9}, Wire{6, 0}, Wire{6, 4094}),
+                         [](const auto& info) {
+                           return std::string(info.param.ip_version == 4 ? "Ipv4" : "Ipv6") +
+                                  (info.param.vlan != 0 ? "Tagged" : "");
+                         });
 
 // Buffers of the given sizes (without check sequence), filled as the pool's are, and made.
 std::vector<std::vector<uint8_t>> make(Maker& maker, const std::vector<uint32_t>& sizes,
@@ -46,25 +88,19 @@ std::vector<std::vector<uint8_t>> make(Maker& maker, const std::vector<uint32_t>
   return bytes;
 }
 
-const rte_ipv4_hdr* ip_of(const std::vector<uint8_t>& frame) {
-  return reinterpret_cast<const rte_ipv4_hdr*>(frame.data() + 14);
-}
-const rte_udp_hdr* udp_of(const std::vector<uint8_t>& frame) {
-  return reinterpret_cast<const rte_udp_hdr*>(frame.data() + 34);
-}
-lcp::Bytes content_of(const std::vector<uint8_t>& frame) {
-  return lcp::Bytes(frame).subspan(kContentAt);
-}
-
-void expect_sound(const std::vector<uint8_t>& frame) {
-  const rte_ipv4_hdr* ip = ip_of(frame);
-  EXPECT_EQ(rte_be_to_cpu_16(ip->total_length), frame.size() - 14);
-  EXPECT_EQ(rte_be_to_cpu_16(udp_of(frame)->dgram_len), frame.size() - 34);
-  EXPECT_EQ(static_cast<uint16_t>(~rte_raw_cksum(ip, sizeof(*ip))), 0) << "IPv4 checksum";
+void GenFrames::expect_sound(const std::vector<uint8_t>& frame) const {
+  EXPECT_EQ(test::check_frame(frame), "");
   EXPECT_NE(udp_of(frame)->dgram_cksum, 0) << "no UDP checksum";
-  const uint32_t sum =
-      __rte_raw_cksum(udp_of(frame), frame.size() - 34, rte_ipv4_phdr_cksum(ip, 0));
-  EXPECT_EQ(__rte_raw_cksum_reduce(sum), 0xffff) << "UDP checksum";
+  const auto* eth = reinterpret_cast<const rte_ether_hdr*>(frame.data());
+  const auto* vlan = reinterpret_cast<const rte_vlan_hdr*>(eth + 1);
+  const uint16_t tagged = GetParam().vlan;
+  EXPECT_EQ(rte_be_to_cpu_16(eth->ether_type) == RTE_ETHER_TYPE_VLAN, tagged != 0);
+  if (tagged != 0) {
+    EXPECT_EQ(rte_be_to_cpu_16(vlan->vlan_tci), tagged);
+  }
+  EXPECT_EQ(rte_be_to_cpu_16(tagged != 0 ? vlan->eth_proto : eth->ether_type),
+            GetParam().ip_version == 4 ? RTE_ETHER_TYPE_IPV4 : RTE_ETHER_TYPE_IPV6);
+  EXPECT_EQ(frame.data()[layout().ip_at()] >> 4, GetParam().ip_version);
 }
 
 TEST(GenPace, SendsWhatIsDue) {
@@ -123,7 +159,7 @@ TEST(GenFlights, FirstAgainUnknown) {
   EXPECT_EQ(f.seen(0, Point::client, at), Seen::unknown);
 }
 
-TEST(GenFrames, CommandsAreWhatTheCodecAndTheReferenceTagAccept) {
+TEST_P(GenFrames, CommandsAreWhatTheCodecAndTheReferenceTagAccept) {
   Content c = commands();
   c.orgs = {1, 2, 3};
   c.intents = {1, 4};
@@ -131,7 +167,7 @@ TEST(GenFrames, CommandsAreWhatTheCodecAndTheReferenceTagAccept) {
   c.keys = {{.org = 1, .id = 5, .bytes = kKey1}, {.org = 2, .id = 6, .bytes = kKey2}};
   Maker maker(c, kRun, kOurMac);
   std::vector<uint32_t> sizes;
-  for (uint32_t i = 0; i < kFramesMax; ++i) sizes.push_back(122 + i * 21);  // odd ones, too
+  for (uint32_t i = 0; i < kFramesMax; ++i) sizes.push_back(least() + i * 21);  // odd ones, too
   const auto frames = make(maker, sizes, 1000);
   std::set<lcp::Id> ids;
   std::set<std::tuple<uint32_t, uint8_t, uint32_t>> combinations;
@@ -154,13 +190,13 @@ TEST(GenFrames, CommandsAreWhatTheCodecAndTheReferenceTagAccept) {
   EXPECT_EQ(combinations.size(), 12u);
 }
 
-TEST(GenFrames, ABufferIsUsedAgain) {
+TEST_P(GenFrames, ABufferIsUsedAgain) {
   Content c = commands();
   c.key = kKey1;
   Maker maker(c, kRun, kOurMac);
   std::vector<uint8_t> buffer(1514);
   Maker::fill_payload(buffer.data(), 1514);
-  const uint32_t sizes[] = {1514, 122, 600, 1513};
+  const uint32_t sizes[] = {1514, least(), 600, 1513};
   uint64_t number = 5;
   for (const uint32_t size : sizes) {
     const Frame frame{buffer.data(), size};
@@ -172,19 +208,24 @@ TEST(GenFrames, ABufferIsUsedAgain) {
   }
 }
 
-TEST(GenFrames, FlowsAreDifferentSources) {
+TEST_P(GenFrames, FlowsAreDifferentSources) {
   Content c = commands();
   c.flows = 32768 + 2;
   Maker maker(c, kRun, kOurMac);
-  const auto frames = make(maker, {122, 122, 122}, 32767);
-  EXPECT_EQ(rte_be_to_cpu_32(ip_of(frames[0])->src_addr), c.source_ip);
+  const auto frames = make(maker, {least(), least(), least()}, 32767);
+  const std::string second = GetParam().ip_version == 4 ? "10.7.0.3" : "fd71::1:0:0";
+  EXPECT_EQ(source_of(frames[0]), c.source);
   EXPECT_EQ(rte_be_to_cpu_16(udp_of(frames[0])->src_port), 16384 + 32767);
-  EXPECT_EQ(rte_be_to_cpu_32(ip_of(frames[1])->src_addr), c.source_ip + 1);
-  EXPECT_EQ(rte_be_to_cpu_32(ip_of(frames[2])->src_addr), c.source_ip + 1);
+  EXPECT_EQ(format_address(source_of(frames[1])), second);
+  EXPECT_EQ(format_address(source_of(frames[2])), second);
+  for (const auto& frame : frames) {
+    expect_sound(frame);
+    EXPECT_EQ(destination_of(frame), c.target);
+  }
   EXPECT_EQ(rte_be_to_cpu_16(udp_of(frames[2])->src_port), 16385);
 }
 
-TEST(GenFrames, ANodeAnswersACommand) {
+TEST_P(GenFrames, ANodeAnswersACommand) {
   Content c = commands();
   c.key = kKey1;
   Maker maker(c, kRun, kOurMac);
@@ -196,9 +237,9 @@ TEST(GenFrames, ANodeAnswersACommand) {
   EXPECT_FALSE(recognise(frame, kRun + 1).ours);
 
   std::vector<uint8_t> answer(kAnswerMax);
-  answer.resize(write_answer(frame, command.kind, answer.data()));
+  answer.resize(write_answer(frame, command, answer.data()));
   expect_sound(answer);
-  EXPECT_EQ(ip_of(answer)->src_addr, ip_of(frame)->dst_addr);
+  EXPECT_EQ(source_of(answer), destination_of(frame));
   EXPECT_EQ(udp_of(answer)->dst_port, udp_of(frame)->src_port);
   lcp::Message asked, answered;
   ASSERT_EQ(lcp::decode(content_of(frame), asked), Verdict::none);
@@ -212,12 +253,12 @@ TEST(GenFrames, ANodeAnswersACommand) {
   EXPECT_FALSE(reply.from_data_plane);
 }
 
-TEST(GenFrames, ARefusalOfTheDataPlaneIsTold) {
+TEST_P(GenFrames, ARefusalOfTheDataPlaneIsTold) {
   Maker maker(commands(), kRun, kOurMac);
   auto frame = make(maker, {300}, 41)[0];
   lcp::Message m;
   ASSERT_EQ(lcp::decode(content_of(frame), m), Verdict::none);
-  ASSERT_NE(lcp::encode_reply(std::span(frame).subspan(kContentAt),
+  ASSERT_NE(lcp::encode_reply(std::span(frame).subspan(layout().content_at()),
                               lcp::answer_fields(m.fields, lcp::Type::reply),
                               {.status = lcp::Status::throttled, .from_data_plane = true}),
             0u);
@@ -226,19 +267,20 @@ TEST(GenFrames, ARefusalOfTheDataPlaneIsTold) {
   EXPECT_TRUE(r.from_data_plane);
 }
 
-TEST(GenFrames, PlainGoesAndComesBack) {
+TEST_P(GenFrames, PlainGoesAndComesBack) {
   Content c = commands();
   c.traffic = Traffic::plain;
   c.target_port = 53;
+  const uint32_t least = size_min(c) - kCheckSequence;
   Maker maker(c, kRun, kOurMac);
-  const auto frames = make(maker, {60, 61, 1514}, 7);
+  const auto frames = make(maker, {least, least + 1, 1514}, 7);
   for (uint64_t i = 0; i < frames.size(); ++i) {
     expect_sound(frames[i]);
     const Recognised there = recognise(frames[i], kRun);
     EXPECT_EQ(there.kind, Kind::plain);
     EXPECT_EQ(there.number, 7 + i);
     std::vector<uint8_t> answer(kAnswerMax);
-    answer.resize(write_answer(frames[i], there.kind, answer.data()));
+    answer.resize(write_answer(frames[i], there, answer.data()));
     ASSERT_EQ(answer.size(), frames[i].size());
     expect_sound(answer);
     const Recognised back = recognise(answer, kRun);
@@ -248,33 +290,56 @@ TEST(GenFrames, PlainGoesAndComesBack) {
   EXPECT_EQ(recognise(frames[0], kRun + 1).kind, Kind::other);
 }
 
-TEST(GenFrames, ArpIsAnsweredButNotAnAnnouncement) {
-  std::vector<uint8_t> request(60);
-  auto* eth = reinterpret_cast<rte_ether_hdr*>(request.data());
-  auto* arp = reinterpret_cast<rte_arp_hdr*>(eth + 1);
-  eth->src_addr = {{2, 0, 0, 0, 0, 1}};
-  eth->ether_type = RTE_BE16(RTE_ETHER_TYPE_ARP);
-  arp->arp_opcode = RTE_BE16(RTE_ARP_OP_REQUEST);
-  arp->arp_data.arp_sha = eth->src_addr;
-  arp->arp_data.arp_sip = 1;
-  arp->arp_data.arp_tip = 2;
-  EXPECT_EQ(recognise(request, kRun).kind, Kind::arp_request);
-  uint8_t out[kAnswerMax];
-  ASSERT_EQ(write_arp_reply(request, kOurMac, out), 42u);
-  const auto* reply = reinterpret_cast<const rte_arp_hdr*>(out + 14);
-  EXPECT_EQ(reply->arp_opcode, RTE_BE16(RTE_ARP_OP_REPLY));
-  EXPECT_EQ(reply->arp_data.arp_sip, 2u);
-  EXPECT_EQ(reply->arp_data.arp_tip, 1u);
-  EXPECT_EQ(std::memcmp(&reply->arp_data.arp_sha, &kOurMac, 6), 0);
-  EXPECT_EQ(std::memcmp(out, &eth->src_addr, 6), 0);
-  arp->arp_data.arp_tip = 1;
-  EXPECT_EQ(write_arp_reply(request, kOurMac, out), 0u);
+TEST_P(GenFrames, ANeighbourIsAnsweredButNotAnAnnouncement) {
+  const neighbour::Question question{.target = commands().target,
+                                     .source = commands().source,
+                                     .ip_version = GetParam().ip_version,
+                                     .source_mac = {{2, 0, 0, 0, 0, 1}},
+                                     .vlan = GetParam().vlan};
+  const auto request = neighbour::request_frame(question);
+  EXPECT_EQ(recognise(request, kRun).kind, Kind::neighbour_request);
+  std::vector<uint8_t> reply(kAnswerMax);
+  reply.resize(write_neighbour_reply(request, kOurMac, reply.data()));
+  const auto heard = neighbour::read_answer(reply);
+  ASSERT_TRUE(heard.has_value());
+  EXPECT_EQ(heard->address, question.target);
+  EXPECT_EQ(std::memcmp(&heard->mac, &kOurMac, 6), 0);
+  EXPECT_EQ(std::memcmp(reply.data(), &question.source_mac, 6), 0);
+  const Network network = network_of(reply);
+  EXPECT_EQ(network.tagged, GetParam().vlan != 0);
+  if (GetParam().ip_version == 6) {
+    EXPECT_EQ(test::check_frame(reply), "");
+  }
+  EXPECT_EQ(recognise(reply, kRun).kind, Kind::other);
+
+  auto announcement = question;  // ARP names the sender twice, IPv6 leaves it out
+  announcement.source = GetParam().ip_version == 4 ? question.target : IpAddress{};
+  EXPECT_EQ(write_neighbour_reply(neighbour::request_frame(announcement), kOurMac, reply.data()),
+            0u);
+}
+
+TEST_P(GenFrames, OptionsAndExtensionHeadersAreNotRead) {
+  Maker maker(commands(), kRun, kOurMac);
+  auto frame = make(maker, {300}, 1)[0];
+  uint8_t* ip = frame.data() + layout().ip_at();
+  ip[GetParam().ip_version == 4 ? 0 : 6] = GetParam().ip_version == 4 ? 0x46 : 0;
+  EXPECT_EQ(recognise(frame, kRun).kind, Kind::other);
 }
 
 // Whatever comes in, nothing is read beyond its end (AddressSanitizer watches) or taken for ours.
-RC_GTEST_PROP(GenFrames, StrangersAreNotOurs, (const std::vector<uint8_t>& bytes)) {
+RC_GTEST_PROP(GenStrangers, StrangersAreNotOurs, (const std::vector<uint8_t>& bytes)) {
   const std::vector<uint8_t> exact(bytes);
   RC_ASSERT(!recognise(exact, kRun).ours);
+}
+
+// Also when it is the beginning of one of ours.
+TEST_P(GenFrames, ACutFrameIsReadToItsEndOnly) {
+  Maker maker(commands(), kRun, kOurMac);
+  const auto frame = make(maker, {least()}, 1)[0];
+  for (size_t size = 0; size < layout().content_at() + sizeof(lcp::Header); ++size) {
+    const std::vector<uint8_t> cut(frame.begin(), frame.begin() + static_cast<ptrdiff_t>(size));
+    EXPECT_EQ(recognise(cut, kRun).kind, Kind::other) << size;
+  }
 }
 
 }  // namespace
