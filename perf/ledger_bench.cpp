@@ -3,7 +3,10 @@
 // in a table that is full of live ids. As on a worker, the buckets of a burst are asked for a while
 // before they are read (there, tags are computed meanwhile; here, the burst before is entered):
 // "at_once" does without that. The clock stops while the entries are marked as sent, which is the
-// next stage's work, and bursts in which the thread was interrupted are left out.
+// next stage's work, and bursts in which the thread was interrupted are left out. "ledger_tags" are
+// the same with the other layout of perf/ledger_designs.hpp.
+//
+// `ledger_bench --distinct N` instead enters N distinct ids and says how many were not fresh.
 #include <benchmark/benchmark.h>
 
 #include <rte_cycles.h>
@@ -11,6 +14,8 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <string>
@@ -19,6 +24,7 @@
 #include <vector>
 
 #include "dataplane/ledger/ledger.hpp"
+#include "perf/ledger_designs.hpp"
 
 namespace lf::ledger {
 namespace {
@@ -66,12 +72,13 @@ Settings settings_of(uint64_t entries) {
   return s;
 }
 
-// New ids of many organisations, or of one.
+// Ids of many organisations, or of one: new ones, or those from `first` to `last` over and over.
 class Ids {
  public:
-  Ids(uint64_t first, uint32_t orgs) : next_(first), orgs_(orgs) {}
+  Ids(uint64_t first, uint32_t orgs, uint64_t last = UINT64_MAX)
+      : first_(first), last_(last), next_(first), orgs_(orgs) {}
   void fill(Name* names, uint16_t* groups) {
-    for (uint32_t k = 0; k < kBurst; ++k, ++next_) {
+    for (uint32_t k = 0; k < kBurst; ++k, next_ = next_ == last_ ? first_ : next_ + 1) {
       std::memcpy(bytes_[k], &next_, sizeof next_);
       const auto org = static_cast<uint32_t>(1 + next_ % orgs_);
       names[k] = {bytes_[k], space_of(org, true)};
@@ -80,16 +87,17 @@ class Ids {
   }
 
  private:
-  uint64_t next_;
+  uint64_t first_, last_, next_;
   uint32_t orgs_;
   uint8_t bytes_[kBurst][16] = {};
 };
 
+template <typename Table>
 struct Worker {
-  Worker(uint64_t first, uint32_t orgs) : ids(first, orgs) {}
+  explicit Worker(const Ids& which) : ids(which) {}
 
   // `count` commands from `first` on.
-  void hash(const Ledger& ledger, Command* to, uint32_t first = 0, uint32_t count = kBurst) {
+  void hash(const Table& ledger, Command* to, uint32_t first = 0, uint32_t count = kBurst) {
     Hash hashes[kBurst];
     ledger.hasher().run(names + first, count, hashes);
     for (uint32_t k = 0; k < count; ++k) {
@@ -98,7 +106,7 @@ struct Worker {
     }
   }
   // As if sent: an entry that a worker still owns is not overwritten.
-  void done(Ledger& ledger) {
+  void done(Table& ledger) {
     for (const Admission& a : admissions)
       if (a.result == Lookup::fresh) ledger.park(a.ref);
   }
@@ -114,19 +122,25 @@ struct Worker {
 constexpr uint32_t kPart = 8;
 constexpr uint32_t kOrgs = 64;
 
+template <typename Table>
+constexpr size_t kEntryBytes = Table::kBytesPerEntry;
+template <>
+constexpr size_t kEntryBytes<Ledger> = kBytesPerEntry;
+
+template <typename Table>
 struct Rig {
-  Rig(uint64_t entries, uint32_t orgs)
-      : memory(entries * kBytesPerEntry), ledger(settings_of(entries), memory.begin()) {
+  explicit Rig(uint64_t entries)
+      : memory(entries * kEntryBytes<Table>), ledger(settings_of(entries), memory.begin()) {
     // Twice its size, so that all buckets but a handful are full. Flights are not written here.
-    Worker filler(1, orgs);
+    Worker<Table> filler(Ids(1, kOrgs));
     for (uint64_t n = 0; n < 2 * entries; n += kBurst) enter(filler);
   }
   // New ids of organisation 1, until it has its share of the buckets.
   void flood(uint64_t ids) {
-    Worker flooder(uint64_t{1} << 60, 1);
+    Worker<Table> flooder(Ids(uint64_t{1} << 60, 1));
     for (uint64_t n = 0; n < ids; n += kBurst) enter(flooder);
   }
-  void enter(Worker& worker) {
+  void enter(Worker<Table>& worker) {
     worker.ids.fill(worker.names, worker.groups);
     worker.hash(ledger, worker.commands[0]);
     ledger.admit(worker.commands[0], kBurst, 1, worker.counts, worker.admissions);
@@ -134,39 +148,57 @@ struct Rig {
   }
 
   Pages memory;
-  Ledger ledger;
+  Table ledger;
 };
 
-// One rig at a time: the large one takes 256 MB.
-Rig& rig_of(uint64_t entries, uint32_t orgs) {
-  static std::unique_ptr<Rig> rig;
-  static std::pair<uint64_t, uint32_t> made;
-  if (!rig || made != std::pair(entries, orgs)) {
-    rig.reset();
-    rig = std::make_unique<Rig>(entries, orgs);
-    made = {entries, orgs};
+// One rig at a time: the large one takes 1.3 GB.
+struct Made {
+  uint64_t entries = 0;
+  bool flooded = false;
+};
+Made made;
+void (*drop_rig)() = nullptr;  // of whichever table
+
+template <typename Table>
+Rig<Table>& rig_of(uint64_t entries, bool flooded) {
+  static std::unique_ptr<Rig<Table>> rig;
+  if (!rig || made.entries != entries || (made.flooded && !flooded)) {
+    if (drop_rig != nullptr) drop_rig();
+    rig = std::make_unique<Rig<Table>>(entries);
+    drop_rig = [] { rig.reset(); };
+    made = {entries, false};
   }
+  if (flooded && !made.flooded) rig->flood(entries);
+  made.flooded = flooded;
   return *rig;
 }
 
 enum class Fetch { ahead, at_once };
 
-// `flood`: all new ids are of one organisation, which has its share of each bucket already.
-void insert(benchmark::State& bench, uint64_t entries, Fetch fetch, bool flood) {
-  static Rig* rig = nullptr;
-  if (bench.thread_index() == 0) {
-    rig = &rig_of(entries, kOrgs);
-    if (flood) rig->flood(entries);
-  }
+enum class What {
+  fresh,
+  flood,      // new ids of one organisation, which has its share of each bucket already
+  duplicates  // of the newest entries: half as many as the table has
+};
+
+template <typename Table>
+void insert(benchmark::State& bench, uint64_t entries, What what, Fetch fetch = Fetch::ahead) {
+  static Rig<Table>* rig = nullptr;
+  if (bench.thread_index() == 0) rig = &rig_of<Table>(entries, what == What::flood);
   static std::atomic<uint64_t> runs{1};
-  const uint64_t run = runs.fetch_add(1);
-  auto worker = std::make_unique<Worker>(run << 40, flood ? 1 : kOrgs);
+  const uint64_t first_id = runs.fetch_add(1) << 40;
+  auto worker = std::make_unique<Worker<Table>>(
+      what == What::duplicates ? Ids(first_id, kOrgs, first_id + entries / 2 - 1)
+                               : Ids(first_id, what == What::flood ? 1 : kOrgs));
   uint32_t turn = 0;
-  uint64_t ticks = 0, packets = 0, interrupted = 0;
+  uint64_t ticks = 0, packets = 0, interrupted = 0, fresh_before = 0;
   const auto limit = static_cast<uint64_t>(kInterruptedNs / ns_per_tick());
   bool first = true;
   for (auto _ : bench) {
     if (first) {  // threads wait for each other before the loop: the rig is there now
+      if (what == What::duplicates)
+        for (uint64_t n = 0; n < entries / 2; n += kBurst) rig->enter(*worker);
+      fresh_before = worker->counts.fresh.read();
       worker->ids.fill(worker->names, worker->groups);
       worker->hash(rig->ledger, worker->commands[0]);
       first = false;
@@ -196,6 +228,10 @@ void insert(benchmark::State& bench, uint64_t entries, Fetch fetch, bool flood) 
   const double ns = static_cast<double>(ticks) * ns_per_tick() / static_cast<double>(packets);
   bench.counters["time_per_packet"] = benchmark::Counter(ns * 1e-9, benchmark::Counter::kAvgThreads);
   bench.counters["interrupted"] = static_cast<double>(interrupted);
+  bench.counters["fresh_share"] = benchmark::Counter(
+      static_cast<double>(worker->counts.fresh.read() - fresh_before) /
+          static_cast<double>(bench.iterations() * kBurst),
+      benchmark::Counter::kAvgThreads);
   bench.counters["evicted_share"] = benchmark::Counter(
       static_cast<double>(worker->counts.evicted_early.read()) /
           static_cast<double>(std::max<uint64_t>(worker->counts.fresh.read(), 1)),
@@ -205,27 +241,64 @@ void insert(benchmark::State& bench, uint64_t entries, Fetch fetch, bool flood) 
 
 constexpr uint64_t kLarge = uint64_t{1} << 24;
 
+// What the layouts are compared by: sizes from the caches' to memory's, one worker and two.
+template <typename Table>
+void register_layout(const std::string& name) {
+  using benchmark::RegisterBenchmark;
+  for (const uint32_t bits : {14, 20, 24}) {
+    const uint64_t entries = uint64_t{1} << bits;
+    const std::string size = "/" + std::to_string(bits);
+    RegisterBenchmark((name + ".fresh" + size).c_str(), [entries](benchmark::State& s) {
+      insert<Table>(s, entries, What::fresh);
+    })->ThreadRange(1, 2);
+    RegisterBenchmark((name + ".duplicates" + size).c_str(), [entries](benchmark::State& s) {
+      insert<Table>(s, entries, What::duplicates);
+    });
+  }
+}
+
 void register_all() {
   using benchmark::RegisterBenchmark;
   RegisterBenchmark("ledger.burst_insert",
-                    [](benchmark::State& s) { insert(s, kLarge, Fetch::ahead, false); });
-  RegisterBenchmark("ledger.burst_insert_at_once",
-                    [](benchmark::State& s) { insert(s, kLarge, Fetch::at_once, false); });
+                    [](benchmark::State& s) { insert<Ledger>(s, kLarge, What::fresh); });
+  RegisterBenchmark("ledger.burst_insert_at_once", [](benchmark::State& s) {
+    insert<Ledger>(s, kLarge, What::fresh, Fetch::at_once);
+  });
   RegisterBenchmark("ledger.flood",
-                    [](benchmark::State& s) { insert(s, kLarge, Fetch::ahead, true); });
+                    [](benchmark::State& s) { insert<Ledger>(s, kLarge, What::flood); });
   RegisterBenchmark("ledger.burst_insert_by_threads", [](benchmark::State& s) {
-    insert(s, kLarge, Fetch::ahead, false);
+    insert<Ledger>(s, kLarge, What::fresh);
   })->ThreadRange(1, 2);
   for (uint64_t bits = 10; bits <= 24; bits += 2)
     RegisterBenchmark(
         ("ledger.burst_insert_by_entries/" + std::to_string(bits)).c_str(),
-        [bits](benchmark::State& s) { insert(s, uint64_t{1} << bits, Fetch::ahead, false); });
+        [bits](benchmark::State& s) { insert<Ledger>(s, uint64_t{1} << bits, What::fresh); });
+  register_layout<Ledger>("ledger_slots");
+  register_layout<designs::Tags<designs::Ids::beside>>("ledger_tags");
+  register_layout<designs::Tags<designs::Ids::in_flight>>("ledger_tags_in_flight");
+}
+
+// Distinct ids, 64 organisations' by turns, into 2^24 entries: how many were not fresh. 0 is right.
+int run_distinct(uint64_t ids) {
+  const auto start = std::chrono::steady_clock::now();
+  const auto rig = std::make_unique<Rig<Ledger>>(kLarge);
+  const auto worker = std::make_unique<Worker<Ledger>>(Ids(uint64_t{1} << 40, kOrgs));
+  for (uint64_t n = 0; n < ids; n += kBurst) rig->enter(*worker);
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  const uint64_t asked = (ids + kBurst - 1) / kBurst * kBurst;
+  const uint64_t fresh = worker->counts.fresh.read();
+  std::printf("%llu distinct ids, %llu fresh, %llu not, %.0f s\n",
+              static_cast<unsigned long long>(asked), static_cast<unsigned long long>(fresh),
+              static_cast<unsigned long long>(asked - fresh), took.count());
+  return asked == fresh ? 0 : 1;
 }
 
 }  // namespace
 }  // namespace lf::ledger
 
 int main(int argc, char** argv) {
+  if (argc == 3 && std::strcmp(argv[1], "--distinct") == 0)
+    return lf::ledger::run_distinct(std::strtoull(argv[2], nullptr, 10));
   lf::ledger::register_all();
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;

@@ -18,7 +18,7 @@ struct alignas(2 * kCacheLine) Bucket {
 
   // The ring's order. Not the memory's, for ledger/look.hpp's sake.
   static constexpr uint32_t place(uint32_t way) noexcept {
-    return (way & 4) | (way << 1 & 2) | (way >> 1 & 1);
+    return (way << 1 & (kWays - 2)) | way >> 2;
   }
   Slot& way(uint32_t w) noexcept { return slot[place(w)]; }
   const Slot& way(uint32_t w) const noexcept { return slot[place(w)]; }

@@ -20,10 +20,6 @@ uint64_t new_hi(const Command& c, uint32_t epoch, const Word& victim) noexcept {
          uint64_t{c.attempt} << 4 | static_cast<uint64_t>(State::accepted) << 1;
 }
 
-bool is_owned(State s) noexcept {
-  return s == State::accepted || s == State::writing;
-}
-
 }  // namespace
 
 Ledger::Ledger(const Settings& settings, void* memory) noexcept
@@ -40,14 +36,14 @@ struct Ledger::Plan {
   Ref ref;     // of the command, if it is entered there
   uint64_t expected_lo, expected_hi;
   uint64_t desired_hi;
-  uint32_t same;      // ways about the command
+  uint32_t alike;     // ways that may be about the command
   uint32_t unsteady;  // not 0: what was read is of different moments
-  bool overwritable;  // by this command
+  uint32_t barred;    // not 0: what is in the slot may not be overwritten by this command,
   bool shielded;      // because the share rule protects it
-  bool occupied;      // the slot held no entry
   uint8_t live_age;   // 0: overwrites nothing live; else age + 1
 
   Word expected() const noexcept { return {expected_lo, expected_hi}; }
+  bool simple() const noexcept { return (alike | unsteady | barred) == 0; }
 };
 
 // A burst's counts: added up here, written once.
@@ -57,7 +53,7 @@ struct Ledger::Tally {
 
   void entered(const Plan& plan) noexcept {
     ++fresh;
-    occupied += plan.occupied;
+    occupied += plan.expected().state() == State::none;
     evicted_early += plan.live_age != 0;
     evicted_epochs += plan.live_age != 0 ? plan.live_age - 1u : 0u;
   }
@@ -76,7 +72,8 @@ struct Ledger::Tally {
 
 inline void Ledger::look_up(const Command& command, uint32_t epoch, Plan& plan) noexcept {
   Bucket& b = bucket(command.hash);
-  const Look look = look_at(b, command.hash, epoch);
+  const uint32_t group = command.group & (kGroups - 1);
+  const Look look = look_at(b, {hash_in_hi(command.hash), group, epoch});
   const uint32_t next = kNextWay[look.laps];
   const uint32_t way = next & (kWays - 1);
   Slot& slot = b.way(way);
@@ -89,17 +86,20 @@ inline void Ledger::look_up(const Command& command, uint32_t epoch, Plan& plan) 
   plan.expected_lo = lo;
   plan.expected_hi = hi;
   plan.desired_hi = new_hi(command, epoch, victim);
-  plan.same = look.same;
+  plan.alike = look.alike;
   plan.unsteady = (next & kTorn) | ((look.laps >> (next & 7) ^ victim.lap()) & 1) |
                   (b.way(0).hi.load(std::memory_order_acquire) != look.first);
+  // Without branches: which of these hold varies from slot to slot in a table that is half full.
   const uint32_t age = age_of(victim, epoch);
-  const bool live = victim.state() != State::none && age <= kWindowEpochs;
-  const bool working = is_owned(victim.state()) && (live || victim.state() == State::writing);
-  plan.shielded =
-      live && look.free == 0 && victim.group() != command.group && is_at_share(b, command.group);
-  plan.overwritable = !working && (!live || (look.free == 0 && !plan.shielded));
-  plan.occupied = victim.state() == State::none;
-  plan.live_age = static_cast<uint8_t>(live ? age + 1 : 0);
+  const State state = victim.state();
+  const uint32_t live = uint32_t{state != State::none} & uint32_t{age <= kWindowEpochs};
+  const uint32_t full = look.free == 0;
+  const uint32_t at_share = static_cast<uint32_t>(std::popcount(look.own)) >= share_ways_;
+  const uint32_t shielded = live & full & at_share & uint32_t{victim.group() != group};
+  plan.barred = (uint32_t{state == State::accepted} & live) | uint32_t{state == State::writing} |
+                (live & (full ^ 1)) | shielded;
+  plan.shielded = shielded != 0;
+  plan.live_age = static_cast<uint8_t>(live * (age + 1));
 }
 
 // Two rounds: first all buckets are read, so that waiting for memory overlaps, then slots are
@@ -112,7 +112,7 @@ uint32_t Ledger::admit(const Command* commands, uint32_t count, Tsc now, Counts&
   for (uint32_t k = 0; k < count; ++k) look_up(commands[k], epoch, plans[k]);
   for (uint32_t k = 0; k < count; ++k) {
     const Plan& plan = plans[k];
-    if ((plan.same | plan.unsteady) == 0 && plan.overwritable) [[likely]] {
+    if (plan.simple()) [[likely]] {
       const uint64_t lo = commands[k].hash.lo;
       if (plan.slot->replace(plan.expected(), {lo, plan.desired_hi})) [[likely]] {
         out[k].ref = plan.ref;
@@ -138,13 +138,13 @@ void Ledger::admit_slowly(const Command& command, uint32_t epoch, Tally& tally,
     look_up(command, epoch, plan);
     if (plan.unsteady != 0) continue;
     bool changed = false;
-    for (uint32_t same = plan.same; same != 0 && !changed; same &= same - 1) {
-      changed = !admit_known(command, std::countr_zero(same), epoch, out);
+    for (uint32_t left = plan.alike; left != 0 && !changed; left &= left - 1) {
+      changed = !admit_known(command, std::countr_zero(left), epoch, out);
       if (out.ref != 0) return;
     }
     if (changed) continue;
     const Word expected = plan.expected();
-    if (!plan.overwritable) {
+    if (plan.barred != 0) {
       share_met |= plan.shielded;
       tally.passed_over += plan.slot->replace(expected, expected.entered_anew());
     } else if (plan.slot->replace(expected, {command.hash.lo, plan.desired_hi})) {
@@ -161,12 +161,13 @@ void Ledger::admit_slowly(const Command& command, uint32_t epoch, Tally& tally,
 }
 
 // Decides about a command that a slot is about: sets out.ref if the entry is live. False: the slot
-// has changed meanwhile, look again.
+// has changed meanwhile, look again. (Another command, equal in 30 bits of its hash, is no change.)
 bool Ledger::admit_known(const Command& command, uint32_t way, uint32_t epoch,
                          Admission& out) noexcept {
   Slot& s = bucket(command.hash).way(way);
   const Word word = s.load();
-  if (!ledger::is_about(word, command.hash)) return false;
+  if ((word.hi & kHashInHi) != hash_in_hi(command.hash)) return false;
+  if (word.lo != command.hash.lo) return true;
   const State state = word.state();
   if (state == State::none) return true;
   if (!is_live(word, epoch)) {
@@ -189,14 +190,6 @@ bool Ledger::admit_known(const Command& command, uint32_t way, uint32_t epoch,
   }
   out.ref = ref;
   return true;
-}
-
-// Whether a group has its share of a bucket that is full.
-bool Ledger::is_at_share(const Bucket& b, uint32_t group) const noexcept {
-  uint32_t own = 0;
-  for (const Slot& s : b.slot)
-    own += Word{0, s.hi.load(std::memory_order_relaxed)}.group() == group;
-  return own >= share_ways_;
 }
 
 // Makes the caller the owner of an entry's flight. False: not to be had.
@@ -359,7 +352,7 @@ Swept Ledger::sweep(uint64_t first_bucket, uint64_t buckets, Tsc now) noexcept {
   for (uint64_t k = 0; k < buckets; ++k) {
     Bucket& b = buckets_[(first_bucket + k) & buckets_mask_];
     for (Slot& s : b.slot) sweep_one(s, epoch, swept);
-    if ((kNextWay[look_at(b, {}, epoch).laps] & kTorn) != 0) [[unlikely]]
+    if ((kNextWay[look_at(b, {0, 0, epoch}).laps] & kTorn) != 0) [[unlikely]]
       swept.repaired += repair(b);
   }
   swept.slots = buckets * kWays;
@@ -397,8 +390,10 @@ bool Ledger::repair(Bucket& b) noexcept {
 
 bool Ledger::restore(uint64_t bucket, const Word& saved) noexcept {
   Bucket& b = buckets_[bucket & buckets_mask_];
-  const Look look = look_at(b, {saved.lo, (saved.hi & kHashInHi) << 1}, saved.epoch());
-  if (look.same != 0 || saved.state() != State::answered) return false;
+  if (saved.state() != State::answered) return false;
+  const Look look = look_at(b, {saved.hi & kHashInHi, saved.group(), saved.epoch()});
+  for (uint32_t left = look.alike; left != 0; left &= left - 1)
+    if (b.way(static_cast<uint32_t>(std::countr_zero(left))).load().lo == saved.lo) return false;
   Slot& slot = b.way(kNextWay[look.laps]);
   const Word oldest = slot.load();
   return slot.replace(oldest,

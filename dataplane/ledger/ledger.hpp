@@ -244,7 +244,6 @@ class Ledger {
   Sent record_sent_slowly(Ref ref, const Flight& flight, bool again, Tsc now,
                           Counts& counts) noexcept;
   Sent finish_sent(Ref ref, Tsc now, Sent sent, Counts& counts) noexcept;
-  bool is_at_share(const Bucket& bucket, uint32_t group) const noexcept;
   bool end_flight(Ref ref, uint32_t stamp, State to) noexcept;
   void sweep_one(Slot& slot, uint32_t epoch, Swept& swept) noexcept;
   bool repair(Bucket& bucket) noexcept;

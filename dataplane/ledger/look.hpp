@@ -26,65 +26,75 @@ namespace lf::ledger {
 
 inline constexpr uint32_t kAllWays = (1u << kWays) - 1;
 
+// What is looked for.
+struct Sought {
+  uint64_t hash_in_hi;
+  uint32_t group;
+  uint32_t epoch;  // now
+};
+
 // A bit a way.
 struct Look {
-  uint64_t first = 0;  // hi of way 0, read before all others
-  uint32_t laps = 0;
-  uint32_t same = 0;  // about the command
-  uint32_t free = 0;  // no entry, or older than the window
+  uint64_t first;  // hi of way 0, read before all others
+  uint32_t laps;
+  uint32_t alike;  // may be about the command: the 30 bits of its hash in hi agree
+  uint32_t free;   // no entry, or older than the window
+  uint32_t own;    // of the group
 };
 
 #ifdef LF_WORDS_ONE_BY_ONE
 
-inline Look look_at(const Bucket& b, const Hash& hash, uint32_t epoch) noexcept {
-  Look look;
+inline Look look_at(const Bucket& b, const Sought& sought) noexcept {
+  Look look{};
   for (uint32_t w = 0; w < kWays; ++w) {
-    const uint64_t hi = b.way(w).hi.load(std::memory_order_acquire);
-    const uint64_t lo = b.way(w).lo.load(std::memory_order_acquire);
-    if (w == 0) look.first = hi;
-    look.laps |= static_cast<uint32_t>(hi >> 63) << w;
-    look.same |= static_cast<uint32_t>(is_about({lo, hi}, hash)) << w;
-    look.free |= static_cast<uint32_t>(!is_live({lo, hi}, epoch)) << w;
+    const Word word{0, b.way(w).hi.load(std::memory_order_acquire)};
+    if (w == 0) look.first = word.hi;
+    look.laps |= word.lap() << w;
+    look.alike |= uint32_t{(word.hi & kHashInHi) == sought.hash_in_hi} << w;
+    look.free |= uint32_t{!is_live(word, sought.epoch)} << w;
+    look.own |= uint32_t{word.group() == sought.group} << w;
   }
   return look;
 }
 
 #else
 
-// unpackhi of two pairs of slots gives slots 0, 2, 1, 3: Bucket::way() counts in that order.
-inline Look look_at(const Bucket& b, const Hash& hash, uint32_t epoch) noexcept {
-  const auto top_bits = [](__m256i x, __m256i y) {
-    return static_cast<uint32_t>(_mm256_movemask_pd(_mm256_castsi256_pd(x)) |
-                                 _mm256_movemask_pd(_mm256_castsi256_pd(y)) << 4);
+// All that is asked of a slot is in its hi, so two vectors do: the upper halves of the eight, and
+// the lower. Shuffling them together puts slots into the order 0, 2, 4, 6, 1, 3, 5, 7: Bucket::way()
+// counts in that order.
+inline Look look_at(const Bucket& b, const Sought& sought) noexcept {
+  const auto bits = [](__m256i x) {
+    return static_cast<uint32_t>(_mm256_movemask_ps(_mm256_castsi256_ps(x)));
   };
-  const auto equal = [](__m256i x, __m256i y) { return _mm256_cmpeq_epi64(x, y); };
+  const auto all = [](uint32_t x) { return _mm256_set1_epi32(static_cast<int>(x)); };
+  Look look;
+  look.first = b.way(0).hi.load(std::memory_order_acquire);
   std::atomic_signal_fence(std::memory_order_seq_cst);  // no read moves across
   const auto* pair = reinterpret_cast<const __m256i*>(&b);
-  const __m256i s01 = _mm256_load_si256(pair);
+  const __m256 a = _mm256_castsi256_ps(
+      _mm256_unpackhi_epi64(_mm256_load_si256(pair), _mm256_load_si256(pair + 1)));
+  const __m256 c = _mm256_castsi256_ps(
+      _mm256_unpackhi_epi64(_mm256_load_si256(pair + 2), _mm256_load_si256(pair + 3)));
   std::atomic_signal_fence(std::memory_order_seq_cst);
-  const __m256i s23 = _mm256_load_si256(pair + 1);
-  const __m256i s45 = _mm256_load_si256(pair + 2), s67 = _mm256_load_si256(pair + 3);
-  std::atomic_signal_fence(std::memory_order_seq_cst);
-  const __m256i want_lo = _mm256_set1_epi64x(static_cast<int64_t>(hash.lo));
-  const __m256i want_hi = _mm256_set1_epi64x(static_cast<int64_t>(hash_in_hi(hash)));
-  const __m256i mask = _mm256_set1_epi64x(static_cast<int64_t>(kHashInHi));
-  const __m256i hi_a = _mm256_unpackhi_epi64(s01, s23), hi_b = _mm256_unpackhi_epi64(s45, s67);
-  const __m256i lo_a = _mm256_unpacklo_epi64(s01, s23), lo_b = _mm256_unpacklo_epi64(s45, s67);
-  const __m256i same_a =
-      _mm256_and_si256(equal(lo_a, want_lo), equal(_mm256_and_si256(hi_a, mask), want_hi));
-  const __m256i same_b =
-      _mm256_and_si256(equal(lo_b, want_lo), equal(_mm256_and_si256(hi_b, mask), want_hi));
-  const __m256i now = _mm256_set1_epi64x(epoch), byte = _mm256_set1_epi64x(kEpochs - 1);
-  const __m256i window = _mm256_set1_epi64x(kWindowEpochs);
-  const __m256i ahead = _mm256_set1_epi64x(kEpochs - kAheadEpochs);
-  const __m256i state = _mm256_set1_epi64x(0xe);
-  const auto unused = [&](__m256i hi) {
-    const __m256i age = _mm256_and_si256(_mm256_sub_epi64(now, _mm256_srli_epi64(hi, 12)), byte);
-    const __m256i old =
-        _mm256_and_si256(_mm256_cmpgt_epi64(age, window), _mm256_cmpgt_epi64(ahead, age));
-    return _mm256_or_si256(old, equal(_mm256_and_si256(hi, state), _mm256_setzero_si256()));
-  };
-  return {static_cast<uint64_t>(_mm256_extract_epi64(s01, 1)), top_bits(hi_a, hi_b), top_bits(same_a, same_b), top_bits(unused(hi_a), unused(hi_b))};
+  const __m256i upper = _mm256_castps_si256(_mm256_shuffle_ps(a, c, 0xdd));
+  const __m256i lower = _mm256_castps_si256(_mm256_shuffle_ps(a, c, 0x88));
+  look.laps = bits(upper);
+  look.alike =
+      bits(_mm256_cmpeq_epi32(_mm256_and_si256(upper, all(kHashInHi >> 32)),
+                              all(static_cast<uint32_t>(sought.hash_in_hi >> 32))));
+  // The epoch in the top byte: with ones below in what it is taken from, nothing is borrowed. Of
+  // kWindowEpochs + 1 .. kEpochs - kAheadEpochs - 1 is old; shifted so that one signed comparison
+  // tells.
+  constexpr uint32_t kShift = kWindowEpochs + 1 + 128;
+  constexpr uint32_t kOld = kEpochs - kAheadEpochs - kShift;
+  const __m256i age = _mm256_sub_epi32(all((sought.epoch - kShift) << 24 | 0xffffff),
+                                       _mm256_slli_epi32(lower, 12));
+  const __m256i old = _mm256_cmpgt_epi32(all(kOld << 24), age);
+  const __m256i none =
+      _mm256_cmpeq_epi32(_mm256_and_si256(lower, all(0xe)), _mm256_setzero_si256());
+  look.free = bits(_mm256_or_si256(old, none));
+  look.own = bits(_mm256_cmpeq_epi32(_mm256_srli_epi32(lower, 20), all(sought.group)));
+  return look;
 }
 
 #endif
