@@ -42,7 +42,7 @@ Result<void> check_unchangeable(const config::Config& now, const config::Config&
     return refuse("ledger");
   }
   if (now.quotas.delay_packets != next.quotas.delay_packets) return refuse("quotas.delay_packets");
-  if (now.notifications != next.notifications) return refuse("notifications");
+  if (now.notifications.store != next.notifications.store) return refuse("notifications.store");
   if (now.flows.cache != next.flows.cache || now.flows.nat != next.flows.nat)
     return refuse("flows.cache or flows.nat");
   return {};
@@ -165,6 +165,7 @@ Result<void> Daemon::reload() {
   health_->configure(config_, slots_, *counts_, now);
   health_->tick(now, *counts_, *live_);
   intake_->configure(config_, ports_->ports());
+  quota_wiring_->configure(config_.notifications);
   server_->set_allowed_uids(config_.control.allowed_uids);
   forward_dirty_ = true;
   return done(publish());

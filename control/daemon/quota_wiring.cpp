@@ -12,6 +12,10 @@ namespace {
 constexpr size_t kRanked = 50;           // quotas with metrics of their own
 constexpr uint32_t kKeysPerTick = 8192;  // looked at for the ranking
 
+MonoNs within_ns(const config::Notifications& settings) {
+  return MonoNs{settings.within_s} * 1'000'000'000;
+}
+
 metrics::Value gauge(const char* name, const char* help, uint64_t value) {
   return {name, help, static_cast<double>(value), false};
 }
@@ -25,7 +29,7 @@ QuotaWiring::QuotaWiring(const config::Notifications& settings, quota::Quotas& q
                          const Clock& clock)
     : quotas_(quotas),
       clock_(clock),
-      exhaustion_(settings.exhaustions, MonoNs{settings.within_s} * 1'000'000'000),
+      exhaustion_(settings.exhaustions, within_ns(settings)),
       ranking_(kRanked) {}
 
 Result<std::unique_ptr<QuotaWiring>> QuotaWiring::create(const config::Notifications& settings,
@@ -36,6 +40,11 @@ Result<std::unique_ptr<QuotaWiring>> QuotaWiring::create(const config::Notificat
   if (!notifier) return tl::unexpected(notifier.error());
   wiring->notifier_ = std::move(*notifier);
   return wiring;
+}
+
+void QuotaWiring::configure(const config::Notifications& settings) {
+  exhaustion_.set_limits(settings.exhaustions, within_ns(settings));
+  notifier_->configure(settings);
 }
 
 std::vector<rpc::Command> QuotaWiring::commands(std::function<void()> changed) {
@@ -72,6 +81,8 @@ void QuotaWiring::add_to(metrics::StatsView& view) const {
         counter("withheld", "Notifications that the throttle withheld.", n.withheld),
         counter("delivered", "Notifications that a sink has taken.", n.delivered),
         counter("failed_attempts", "Attempts at a sink that failed.", n.failed_attempts),
+        counter("dropped", "Notifications whose sink is gone, and no other could have them.",
+                n.dropped),
         counter("store_errors", "Attempts to store notifications that failed.", n.store_errors)}});
   for (const quota::TopKey& t : ranking_.top())
     view.quotas.push_back({.org = quotas_.org_name(quota::org_of(t.key)),

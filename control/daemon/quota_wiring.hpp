@@ -26,6 +26,9 @@ class QuotaWiring {
   static Result<std::unique_ptr<QuotaWiring>> create(const config::Notifications& settings,
                                                      quota::Quotas& quotas, const Clock& clock);
 
+  // Follows a reload; cannot fail.
+  void configure(const config::Notifications& settings);
+
   // changed: called when a limit has changed.
   std::vector<rpc::Command> commands(std::function<void()> changed);
 

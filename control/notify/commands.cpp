@@ -48,6 +48,7 @@ Result<Json> list(Notifier& notifier, const Json& params) {
                 {"withheld", c.withheld},
                 {"delivered", c.delivered},
                 {"failed_attempts", c.failed_attempts},
+                {"dropped", c.dropped},
                 {"store_errors", c.store_errors}}}};
 }
 

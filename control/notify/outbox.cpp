@@ -31,6 +31,7 @@ constexpr const char* kSchema = R"(
   CREATE TABLE IF NOT EXISTS last_sent (
     recipient TEXT NOT NULL, channel INTEGER NOT NULL, at_us INTEGER NOT NULL,
     PRIMARY KEY (recipient, channel));
+  CREATE TABLE IF NOT EXISTS sinks (key TEXT PRIMARY KEY);
 )";
 constexpr const char* kColumns =
     "id, uuid, sink, created_us, body, attempts, next_us, delivered_us, error";
@@ -110,6 +111,16 @@ Message message_in(const Statement& s) {
   return m;
 }
 
+Result<std::vector<Message>> messages_in(Statement& s) {
+  std::vector<Message> all;
+  for (;;) {
+    const auto row = s.step();
+    if (!row) return tl::unexpected(row.error());
+    if (!*row) return all;
+    all.push_back(message_in(s));
+  }
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Outbox>> Outbox::open(const std::string& path) {
@@ -133,10 +144,18 @@ Result<void> Outbox::run(const char* sql) {
   return fail(ErrorCode::unavailable, "notification store: {}", sqlite3_errmsg(db_));
 }
 
-Result<void> Outbox::add(const std::vector<Message>& messages, const std::vector<LastSent>& sent) {
+template <typename Write>
+Result<void> Outbox::all_or_none(Write&& write) {
   const std::lock_guard lock(mutex_);
   if (auto r = run("BEGIN IMMEDIATE"); !r) return r;
-  const auto write = [&]() -> Result<void> {
+  auto r = write();
+  if (r) r = run("COMMIT");
+  if (!r) (void)run("ROLLBACK");
+  return r;
+}
+
+Result<void> Outbox::add(const std::vector<Message>& messages, const std::vector<LastSent>& sent) {
+  return all_or_none([&]() -> Result<void> {
     for (const Message& m : messages) {
       Statement s(db_,
                   "INSERT INTO outbox (uuid, sink, created_us, body, next_us) VALUES (?,?,?,?,?)");
@@ -148,11 +167,48 @@ Result<void> Outbox::add(const std::vector<Message>& messages, const std::vector
       Statement s(db_, "INSERT OR REPLACE INTO last_sent VALUES (?,?,?)");
       if (auto r = s.bind(l.recipient).bind(l.channel).bind(l.at_us).finish(); !r) return r;
     }
-    return run("COMMIT");
-  };
-  auto r = write();
-  if (!r) (void)run("ROLLBACK");
-  return r;
+    return {};
+  });
+}
+
+Result<std::set<std::string>> Outbox::names(const char* sql) {
+  const std::lock_guard lock(mutex_);
+  Statement s(db_, sql);
+  std::set<std::string> all;
+  for (;;) {
+    const auto row = s.step();
+    if (!row) return tl::unexpected(row.error());
+    if (!*row) return all;
+    all.insert(s.text(0));
+  }
+}
+
+Result<std::set<std::string>> Outbox::sinks() {
+  return names("SELECT key FROM sinks");
+}
+
+Result<std::set<std::string>> Outbox::waited_for() {
+  return names("SELECT DISTINCT sink FROM outbox WHERE delivered_us = 0");
+}
+
+Result<void> Outbox::change_sinks(const std::vector<std::string>& sinks,
+                                  const std::vector<Move>& moves, UnixUs now_us) {
+  return all_or_none([&]() -> Result<void> {
+    for (const Move& m : moves) {
+      Statement s(db_, m.to.empty() ? "DELETE FROM outbox WHERE id = ?1"
+                                    : "UPDATE outbox SET sink = ?2, next_us = ?3, attempts = 0,"
+                                      " error = '' WHERE id = ?1");
+      s.bind(m.id);
+      if (!m.to.empty()) s.bind(m.to).bind(now_us);
+      if (auto r = s.finish(); !r) return r;
+    }
+    if (auto r = run("DELETE FROM sinks"); !r) return r;
+    for (const std::string& key : sinks) {
+      Statement s(db_, "INSERT OR IGNORE INTO sinks VALUES (?)");
+      if (auto r = s.bind(key).finish(); !r) return r;
+    }
+    return {};
+  });
 }
 
 Result<std::vector<LastSent>> Outbox::last_sent() {
@@ -205,18 +261,20 @@ Result<void> Outbox::failed(int64_t id, const std::string& error, UnixUs next_us
   return s.bind(error).bind(next_us).bind(id).finish();
 }
 
+Result<std::vector<Message>> Outbox::waiting(const std::string& sink) {
+  const std::lock_guard lock(mutex_);
+  Statement s(db_, std::string("SELECT ") + kColumns +
+                       " FROM outbox WHERE delivered_us = 0 AND sink = ? ORDER BY id");
+  s.bind(sink);
+  return messages_in(s);
+}
+
 Result<std::vector<Message>> Outbox::list(uint32_t count) {
   const std::lock_guard lock(mutex_);
   Statement s(db_, std::string("SELECT ") + kColumns +
                        " FROM outbox ORDER BY delivered_us > 0, delivered_us DESC, id LIMIT ?");
   s.bind(count);
-  std::vector<Message> all;
-  for (;;) {
-    const auto row = s.step();
-    if (!row) return tl::unexpected(row.error());
-    if (!*row) return all;
-    all.push_back(message_in(s));
-  }
+  return messages_in(s);
 }
 
 Result<uint64_t> Outbox::pending() {

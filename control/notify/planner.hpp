@@ -37,6 +37,8 @@ class NotificationPlanner {
   explicit NotificationPlanner(int64_t throttle_s = 600)
       : throttle_ns_(throttle_s * 1'000'000'000) {}
 
+  void set_throttle(int64_t throttle_s) { throttle_ns_ = throttle_s * 1'000'000'000; }
+
   std::vector<Notification> plan(const Event& event, std::span<const std::string> recipients,
                                  MonoNs now);
 

@@ -23,6 +23,12 @@ class ExhaustionTracker {
  public:
   ExhaustionTracker(uint32_t times, MonoNs within_ns) : times_(times), within_ns_(within_ns) {}
 
+  // From now on; what was counted stays counted.
+  void set_limits(uint32_t times, MonoNs within_ns) {
+    times_ = times;
+    within_ns_ = within_ns;
+  }
+
   // A key rejected commands. True when that makes it the n-th exhaustion within the time: to be
   // notified. Counting starts anew after that.
   bool rejected(Key key, MonoNs now);

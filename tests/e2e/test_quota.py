@@ -13,7 +13,7 @@ import time
 
 import lcp_ends
 from harness import Skip, check, conserved, equal, main
-from lab import KEYS, Lab, VIP4, basic_config, node_address
+from lab import KEYS, Lab, LabError, VIP4, basic_config, node_address
 
 PYTHON = "/usr/bin/python3"
 HERE = pathlib.Path(__file__).resolve().parent
@@ -238,7 +238,8 @@ class Sinks:
         return {"store": str(self.lab.directory / "notifications.db"), "sinks": sinks}
 
     def start(self):
-        self.lab.spawn("dp", "webhook", PYTHON, HERE / "test_quota.py", "webhook", self.got)
+        self.lab.spawn("dp", "webhook", PYTHON, HERE / "test_quota.py", "webhook", self.got,
+                       WEBHOOK)
         self.lab.spawn("dp", "alertmanager", "prometheus-alertmanager",
                        f"--config.file={self.lab.directory}/am.yml",
                        f"--storage.path={self.lab.directory}/am",
@@ -310,20 +311,86 @@ def test_three_exhaustions_reach_real_sinks_also_over_restarts():
         one_notification(lab, sinks, 1)
 
 
-def test_sinks_cannot_change_in_a_reload():
+class Hooks:
+    """Webhooks by name, each with its port, recipient and file of what it got."""
+    PORTS = {"old": 9081, "new": 9082, "stays": 9083, "goes": 9084}
+
+    def __init__(self, lab):
+        self.lab = lab
+
+    def sink(self, name, recipient):
+        return {"kind": "webhook", "url": f"http://127.0.0.1:{self.PORTS[name]}/",
+                "recipient": recipient}
+
+    def start(self, name):
+        self.lab.spawn("dp", name, PYTHON, HERE / "test_quota.py", "webhook", self.file(name),
+                       self.PORTS[name])
+
+    def file(self, name):
+        return self.lab.directory / f"{name}.json"
+
+    def texts(self, name):
+        lines = self.file(name).read_text().splitlines() if self.file(name).exists() else []
+        return sorted(json.loads(line)["text"] for line in lines)
+
+    def submit(self, text):
+        self.lab.rpc("notifications.send", {"severity": 1, "subsystem": "test", "text": text})
+
+    def list(self):
+        return self.lab.rpc("notifications.list")
+
+    def reload(self, sinks, **changes):
+        path = self.lab.directory / "latticeforge.yaml"
+        config = json.loads(path.read_text())
+        config["notifications"].update(sinks=sinks, **changes)
+        path.write_text(json.dumps(config))
+        self.lab.rpc("config.reload")
+
+
+def test_sinks_follow_a_reload():
     with Lab("lfqg", nodes=1) as lab:
-        config = limited(100, nodes=1)
-        lab.start_daemon(config)
-        config["notifications"] = {"store": "off", "sinks": [{"kind": "log"}]}
-        (lab.directory / "latticeforge.yaml").write_text(json.dumps(config))
+        hooks = Hooks(lab)
+        before = [hooks.sink("old", "ops"), hooks.sink("stays", "duty"), hooks.sink("goes", "boss")]
+        store = str(lab.directory / "notifications.db")
+        lab.start_daemon(limited(100, nodes=1, notifications={
+            "store": store, "throttle": "0s", "sinks": before}))
+        hooks.submit("first")
+        lab.wait_for("all three have been tried: they are down", lambda: [
+            n["failed_attempts"] > 0 for n in hooks.list()["notifications"]] == [True] * 3)
+        # A reload that is refused changes no sinks either.
         try:
-            lab.rpc("config.reload")
+            hooks.reload([hooks.sink("new", "ops")], store="off")
             raise AssertionError("the reload was accepted")
-        except Exception as error:
-            check("notifications cannot change in a reload" in str(error), str(error))
+        except LabError as error:
+            check("notifications.store cannot change in a reload" in str(error), str(error))
+        hooks.submit("second")
+        lab.wait_for("three sinks have two each", lambda: hooks.list()["pending"] == 6)
+        # One is replaced while it is down, one stays and is down, one goes for good.
+        hooks.start("new")
+        hooks.reload([hooks.sink("new", "ops"), hooks.sink("stays", "duty")], store=store)
+        hooks.submit("third")
+        texts = ["first", "second", "third"]
+        lab.wait_for("the new one has them", lambda: hooks.texts("new") == texts, 30)
+        lab.wait_for("the one that stays has three", lambda: hooks.list()["pending"] == 3)
+        hooks.start("stays")
+        lab.wait_for("nothing waits", lambda: hooks.list()["pending"] == 0, 30)
+        # SIGHUP, and a sink more; what the others have got is not sent again.
+        path = lab.directory / "latticeforge.yaml"
+        config = json.loads(path.read_text())
+        config["notifications"]["sinks"].append({"kind": "log", "recipient": "reader"})
+        path.write_text(json.dumps(config))
+        lab.daemon.popen.send_signal(signal.SIGHUP)
+        lab.wait_for("it is reloaded", lambda: lab.daemon.output().count("reloaded, gen") == 2)
+        hooks.submit("fourth")
+        lab.wait_for("the log has it",
+                     lambda: '[sev-1] test to "reader": fourth' in lab.daemon.output())
+        for name in ("new", "stays"):
+            lab.wait_for("the others have it", lambda: "fourth" in hooks.texts(name))
+            equal(hooks.texts(name), sorted(texts + ["fourth"]), f"what the {name} sink got")
+        equal(hooks.list()["since_start"]["dropped"], 2, "dropped, of the one that went")
 
 
-def webhook(path):
+def webhook(path, port):
     from http.server import BaseHTTPRequestHandler, HTTPServer
 
     class Handler(BaseHTTPRequestHandler):
@@ -334,11 +401,11 @@ def webhook(path):
             self.send_response(204)
             self.end_headers()
 
-    HTTPServer(("127.0.0.1", WEBHOOK), Handler).serve_forever()
+    HTTPServer(("127.0.0.1", port), Handler).serve_forever()
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["webhook"]:
-        webhook(sys.argv[2])
+        webhook(sys.argv[2], int(sys.argv[3]))
     else:
         main(globals())

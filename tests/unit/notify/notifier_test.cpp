@@ -7,6 +7,7 @@
 
 #include <filesystem>
 #include <map>
+#include <set>
 
 #include "control/notify/commands.hpp"
 
@@ -21,7 +22,8 @@ class Recorder {
       const std::lock_guard lock(mutex_);
       ++attempts_;
       changed_.notify_all();
-      if (down_) return Result<void>(fail(ErrorCode::unavailable, "down"));
+      if (down_ || down_sinks_.contains(key))
+        return Result<void>(fail(ErrorCode::unavailable, "down"));
       got_[key].push_back(m);
       return Result<void>();
     };
@@ -29,6 +31,15 @@ class Recorder {
   void set_down(bool down) {
     const std::lock_guard lock(mutex_);
     down_ = down;
+  }
+  void set_sink_down(const std::string& key) {
+    const std::lock_guard lock(mutex_);
+    down_sinks_.insert(key);
+  }
+  void set_all_up() {
+    const std::lock_guard lock(mutex_);
+    down_ = false;
+    down_sinks_.clear();
   }
   bool wait(size_t messages, int attempts = 0) {
     std::unique_lock lock(mutex_);
@@ -47,6 +58,7 @@ class Recorder {
   std::mutex mutex_;
   std::condition_variable changed_;
   bool down_ = false;
+  std::set<std::string> down_sinks_;
   int attempts_ = 0;
   std::map<std::string, std::vector<Message>> got_;
 };
@@ -139,6 +151,104 @@ TEST_F(NotifierTest, WithoutSinksThereIsTheLog) {
   n->submit({1, "quota", "x", {}});
   ASSERT_TRUE(recorder.wait(1));
   EXPECT_EQ(recorder.got("log").size(), 1u);
+}
+
+TEST_F(NotifierTest, ANewSinkTakesOverFromOneThatIsDownAndOthersAreNotDisturbed) {
+  settings.throttle_s = 0;
+  settings.sinks = {{"webhook", "old", {}, "ops"}, {"webhook", "stays", {}, "duty"}};
+  recorder.set_sink_down("webhookold");
+  recorder.set_sink_down("webhookstays");
+  const auto n = start();
+  for (int i = 0; i < 3; ++i) n->submit({1, "quota", std::to_string(i), {}});
+  ASSERT_TRUE(recorder.wait(0, 8)) << "both have been tried";
+  settings.sinks[0].url = "new";
+  n->configure(settings);
+  n->submit({1, "quota", "after", {}});
+  ASSERT_TRUE(recorder.wait(4));
+  EXPECT_EQ(recorder.got("webhooknew").size(), 4u);
+  EXPECT_EQ(recorder.got("webhookstays").size(), 0u);
+  recorder.set_all_up();
+  ASSERT_TRUE(recorder.wait(8));
+  std::map<std::string, int> times;
+  for (const char* sink : {"webhooknew", "webhookstays"})
+    for (const Message& m : recorder.got(sink)) ++times[sink + m.event.text];
+  EXPECT_EQ(times.size(), 8u) << "each of four events at both";
+  EXPECT_TRUE(recorder.got("webhookold").empty());
+  EXPECT_EQ(n->counts().dropped, 0u);
+}
+
+TEST_F(NotifierTest, WhatNobodyElseCanHaveIsDroppedAndCounted) {
+  settings.throttle_s = 0;
+  recorder.set_sink_down("commandC");
+  const auto n = start();
+  n->submit({5, "quota", "x", {}});
+  ASSERT_TRUE(recorder.wait(2, 4));
+  settings.sinks.resize(2);
+  n->configure(settings);
+  n->submit({5, "quota", "y", {}});
+  ASSERT_TRUE(recorder.wait(4)) << "the change came before it";
+  EXPECT_EQ(n->counts().dropped, 1u);
+  EXPECT_EQ(n->outbox().pending().value(), 0u);
+}
+
+TEST_F(NotifierTest, ASinkThatGoesAndComesBackDeliversOnce) {
+  settings.throttle_s = 0;
+  settings.sinks.resize(1);
+  config::Notifications other = settings;
+  other.sinks[0].url = "Z";
+  const auto n = start();
+  for (int round = 0; round < 6; ++round) {
+    n->submit({1, "quota", "a" + std::to_string(round), {}});
+    n->configure(other);
+    n->submit({1, "quota", "b" + std::to_string(round), {}});
+    n->configure(settings);
+  }
+  ASSERT_TRUE(recorder.wait(12));
+  std::map<std::string, int> times;
+  for (const char* sink : {"webhookA", "webhookZ"})
+    for (const Message& m : recorder.got(sink)) ++times[m.event.text];
+  EXPECT_EQ(times.size(), 12u);
+  for (const auto& [text, count] : times) EXPECT_EQ(count, 1) << text;
+}
+
+TEST_F(NotifierTest, AChangedConfigurationAtAStartIsAsAtAReload) {
+  settings.throttle_s = 0;
+  settings.sinks.resize(1);
+  recorder.set_sink_down("webhookA");
+  auto n = start();
+  n->submit({1, "quota", "x", {}});
+  ASSERT_TRUE(recorder.wait(0, 2));
+  n.reset();
+  settings.sinks[0].url = "Z";
+  n = start();
+  ASSERT_TRUE(recorder.wait(1));
+  EXPECT_EQ(recorder.got("webhookZ").size(), 1u);
+}
+
+TEST_F(NotifierTest, TheThrottleFollowsToo) {
+  settings.sinks.resize(1);
+  const auto n = start();
+  n->submit({1, "quota", "first", {}});
+  n->submit({1, "quota", "withheld", {}});
+  settings.throttle_s = 0;
+  n->configure(settings);
+  n->submit({1, "quota", "second", {}});
+  ASSERT_TRUE(recorder.wait(2));
+  EXPECT_EQ(n->counts().withheld, 1u);
+}
+
+TEST_F(NotifierTest, SinksThatDifferInChannelsOnlyAreOne) {
+  settings.sinks = {{"webhook", "A", {"pager"}, ""}, {"webhook", "A", {"email"}, ""}};
+  const auto n = start();
+  n->submit({5, "quota", "x", {}});
+  n->submit({5, "quota", "withheld", {}});
+  ASSERT_TRUE(recorder.wait(1));
+  settings.throttle_s = 0;
+  n->configure(settings);
+  n->submit({1, "quota", "last", {}});
+  ASSERT_TRUE(recorder.wait(2));
+  ASSERT_EQ(recorder.got("webhookA").size(), 2u);
+  EXPECT_EQ(recorder.got("webhookA")[0].channels, (std::vector<std::string>{"pager", "email"}));
 }
 
 TEST_F(NotifierTest, CommandsListAndSend) {

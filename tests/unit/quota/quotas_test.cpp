@@ -365,6 +365,16 @@ TEST(Exhaustion, StayingExhaustedCountsOncePerWindow) {
   EXPECT_EQ(t.exhaustions(), 5u);
 }
 
+TEST(Exhaustion, NewLimitsCountWhatWasBefore) {
+  ExhaustionTracker t(3, 300 * kNs);
+  EXPECT_FALSE(t.rejected(1, 0));
+  t.set_limits(2, 300 * kNs);
+  EXPECT_TRUE(t.rejected(1, 100 * kNs));
+  EXPECT_FALSE(t.rejected(1, 200 * kNs));
+  t.set_limits(2, 50 * kNs);
+  EXPECT_FALSE(t.rejected(1, 300 * kNs)) << "the last one is too long ago now";
+}
+
 TEST(Exhaustion, QuietKeysAreForgotten) {
   ExhaustionTracker t(3, 300 * kNs);
   t.rejected(1, 0);
