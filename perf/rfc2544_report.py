@@ -99,8 +99,8 @@ def reconfiguration(result):
                          r["lost"][when], us(r["blocked_us"][when]),
                          us(r["latency_us"][when]["p99"]), us(r["latency_us"][when]["max"])))
     return ["## Tables swapped under load", "",
-            "`node.set_weight` over the control socket, at half of the rate above. Blocked time is what was "
-            "lost, as time at this rate.", "",
+            "`node.set_weight` over the control socket, each change a snapshot of its own, at half of the rate "
+            "above. Blocked time is what was lost, as time at this rate.", "",
             *table(["bytes", "thousand a second", "a second", "lost", "blocked, µs", "p99, µs",
                     "longest, µs"], rows)]
 
