@@ -34,6 +34,7 @@
 #include "dataplane/net/address.hpp"
 #include "dataplane/pipeline/pipeline.hpp"
 #include "dataplane/pipeline/state.hpp"
+#include "perf/ledger_fill.hpp"
 #include "perf/pipeline_frames.hpp"
 
 namespace {
@@ -148,6 +149,7 @@ struct World {
     quotas = must(quota::Quotas::create(config, slots, o.workers, hz, rte_rdtsc()));
     policy = must(policy::Engine::create(config, clock, o.workers));
     wall.set(rte_rdtsc(), static_cast<uint64_t>(clock.unix_us()), hz);
+    fill_ledger(ledger->ledger(), o.ledger);
     shared.ledger = &ledger->ledger();
     shared.live = live.get();
     shared.windows = &quotas->windows();
@@ -389,6 +391,9 @@ int main(int argc, char** argv) {
   app.add_option("--operators", o.operators, "operators")->check(CLI::Range(1u, 4'000'000u));
   app.add_option("--duplicates", o.duplicates, "percent of frames that repeat an id");
   app.add_option("--entries", o.entries, "entries of the ledger");
+  app.add_option("--ledger", o.ledger, "what the ledger holds before: ids of others, or flooded: full, "
+                 "and organisation 1 has its share")
+      ->check(CLI::IsMember({"empty", "half", "full", "flooded"}));
   app.add_option("--burst", o.burst, "packets a burst")->check(CLI::Range(1u, kBurstMax));
   app.add_option("--size", o.size, "bytes of a frame")->check(CLI::Range(60u, 1514u));
   app.add_option("--frames", o.frames, "frames in the pool");

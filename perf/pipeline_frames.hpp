@@ -24,6 +24,7 @@ struct Options {
   uint32_t operators = 1;
   uint32_t duplicates = 0;  // percent
   uint64_t entries = 1u << 20;
+  std::string ledger = "empty";  // what it holds before: empty, half, full, flooded
   uint32_t burst = 32;
   uint32_t size = 128;  // bytes of a frame
   uint32_t frames = 32768;

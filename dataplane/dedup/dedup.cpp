@@ -8,22 +8,21 @@ using ledger::Admission;
 using ledger::Ledger;
 using ledger::Lookup;
 
+bool is_hashed(const State& state, const Meta& m, uint32_t i) noexcept {
+  return (state.hashed >> i & 1) != 0 && (state.as_proven >> i & 1) == uint64_t{m.authenticated};
+}
+
 // Hashes the commands that have no hash yet, or one of the other space.
-void hash_all(const Ledger& ledger, State& state, const Burst& burst,
-              const Selection& commands) noexcept {
+void hash_missing(const Ledger& ledger, State& state, const Burst& burst,
+                  const Selection& commands) noexcept {
   uint8_t missing[kBurstMax];
   uint32_t count = 0;
   for (const uint8_t i : commands) {
     const Meta& m = burst.meta[i];
-    const bool known =
-        (state.hashed >> i & 1) != 0 && (state.as_proven >> i & 1) == uint64_t{m.authenticated};
-    if (known) [[likely]]
-      continue;
+    if (is_hashed(state, m, i)) continue;
     state.names[count] = {m.lcp->command_id, ledger::space_of(m.org_id, m.authenticated)};
     missing[count++] = i;
   }
-  if (count == 0) [[likely]]
-    return;
   ledger.hasher().run(state.names, count, state.fresh_hashes);
   for (uint32_t k = 0; k < count; ++k) {
     const uint64_t bit = uint64_t{1} << missing[k];
@@ -33,6 +32,21 @@ void hash_all(const Ledger& ledger, State& state, const Burst& burst,
     if (burst.meta[missing[k]].authenticated) state.as_proven |= bit;
     ledger.prefetch(state.fresh_hashes[k]);
   }
+}
+
+// What the ledger is asked. False: some have no hash.
+bool ask(State& state, const Burst& burst, const Selection& commands) noexcept {
+  bool all = true;
+  for (uint32_t k = 0; k < commands.count; ++k) {
+    const uint8_t i = commands.index[k];
+    const Meta& m = burst.meta[i];
+    all &= is_hashed(state, m, i);
+    ledger::Command& c = state.commands[k];
+    c.hash = state.hashes[i];
+    c.group = Ledger::group_of(m.org, m.authenticated);
+    c.attempt = m.attempt;
+  }
+  return all;
 }
 
 // Whether the command's earlier attempt is among those of the burst that were let pass.
@@ -104,10 +118,9 @@ void expect(const Ledger& ledger, State& state, const Burst& burst, const Select
 
 void run(Ledger& ledger, State& state, Burst& burst, Selection& commands, Tsc now) noexcept {
   const uint32_t count = commands.count;
-  hash_all(ledger, state, burst, commands);
-  for (uint32_t k = 0; k < count; ++k) {
-    const Meta& m = burst.meta[commands.index[k]];
-    state.commands[k] = {state.hashes[commands.index[k]], Ledger::group_of(m.org, m.authenticated), m.attempt};
+  if (!ask(state, burst, commands)) [[unlikely]] {
+    hash_missing(ledger, state, burst, commands);
+    ask(state, burst, commands);
   }
   state.hashed = 0;
   state.deferred.count = 0;
@@ -147,7 +160,7 @@ void give_back(Ledger& ledger, State& state, const Meta& meta) noexcept {
 
 uint64_t duplicates(const Ledger& ledger, State& state, const Burst& burst,
                     const Selection& commands, Tsc now) noexcept {
-  hash_all(ledger, state, burst, commands);
+  hash_missing(ledger, state, burst, commands);
   ledger::Hash* in_order = state.fresh_hashes;
   for (uint32_t k = 0; k < commands.count; ++k) in_order[k] = state.hashes[commands.index[k]];
   ledger.find(in_order, commands.count, now, state.found);

@@ -53,9 +53,12 @@ struct Ledger::Tally {
 
   void entered(const Plan& plan) noexcept {
     ++fresh;
-    occupied += plan.expected().state() == State::none;
-    evicted_early += plan.live_age != 0;
-    evicted_epochs += plan.live_age != 0 ? plan.live_age - 1u : 0u;
+    if (plan.live_age == 0) {
+      occupied += plan.expected().state() == State::none;
+      return;
+    }
+    ++evicted_early;
+    evicted_epochs += plan.live_age - 1u;
   }
   void add_to(Counts& counts) const noexcept {
     counts.fresh.add(fresh);
@@ -89,17 +92,17 @@ inline void Ledger::look_up(const Command& command, uint32_t epoch, Plan& plan) 
   plan.alike = look.alike;
   plan.unsteady = (next & kTorn) | ((look.laps >> (next & 7) ^ victim.lap()) & 1) |
                   (b.way(0).hi.load(std::memory_order_acquire) != look.first);
-  // Without branches: which of these hold varies from slot to slot in a table that is half full.
-  const uint32_t age = age_of(victim, epoch);
   const State state = victim.state();
-  const uint32_t live = uint32_t{state != State::none} & uint32_t{age <= kWindowEpochs};
-  const uint32_t full = look.free == 0;
-  const uint32_t at_share = static_cast<uint32_t>(std::popcount(look.own)) >= share_ways_;
-  const uint32_t shielded = live & full & at_share & uint32_t{victim.group() != group};
-  plan.barred = (uint32_t{state == State::accepted} & live) | uint32_t{state == State::writing} |
-                (live & (full ^ 1)) | shielded;
-  plan.shielded = shielded != 0;
-  plan.live_age = static_cast<uint8_t>(live * (age + 1));
+  plan.barred = state == State::writing;
+  plan.shielded = false;
+  plan.live_age = 0;
+  const uint32_t age = age_of(victim, epoch);
+  if (state == State::none || age > kWindowEpochs) return;
+  const bool full = look.free == 0;
+  plan.shielded = full && static_cast<uint32_t>(std::popcount(look.own)) >= share_ways_ &&
+                  victim.group() != group;
+  plan.barred |= uint32_t{state == State::accepted} | uint32_t{!full} | uint32_t{plan.shielded};
+  plan.live_age = static_cast<uint8_t>(age + 1);
 }
 
 // Two rounds: first all buckets are read, so that waiting for memory overlaps, then slots are
