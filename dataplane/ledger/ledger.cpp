@@ -114,7 +114,7 @@ uint32_t Ledger::admit(const Command* commands, uint32_t count, Tsc now, Counts&
   Plan plans[kBurstMax];
   for (uint32_t k = 0; k < count; ++k) look_up(commands[k], epoch, plans[k]);
   for (uint32_t k = 0; k < count; ++k) {
-    const Plan& plan = plans[k];
+    Plan& plan = plans[k];
     if (plan.simple()) [[likely]] {
       const uint64_t lo = commands[k].hash.lo;
       if (plan.slot->replace(plan.expected(), {lo, plan.desired_hi})) [[likely]] {
@@ -124,21 +124,22 @@ uint32_t Ledger::admit(const Command* commands, uint32_t count, Tsc now, Counts&
         continue;
       }
       ++tally.contended;
+      plan.unsteady = 1;
     }
-    admit_slowly(commands[k], epoch, tally, out[k]);
+    admit_slowly(commands[k], epoch, plan, tally, out[k]);
   }
   tally.add_to(counts);
   return tally.fresh;
 }
 
-void Ledger::admit_slowly(const Command& command, uint32_t epoch, Tally& tally,
+// `plan`: the first look's.
+void Ledger::admit_slowly(const Command& command, uint32_t epoch, Plan& plan, Tally& tally,
                           Admission& out) noexcept {
   bool share_met = false;
   out.ref = 0;
   out.result = Lookup::full;
   for (uint32_t looks = 0; looks < kLooksMax; ++looks) {
-    Plan plan;
-    look_up(command, epoch, plan);
+    if (looks != 0) look_up(command, epoch, plan);
     if (plan.unsteady != 0) continue;
     bool changed = false;
     for (uint32_t left = plan.alike; left != 0 && !changed; left &= left - 1) {

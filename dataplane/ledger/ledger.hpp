@@ -238,7 +238,8 @@ class Ledger {
   struct Tally;
 
   void look_up(const Command& command, uint32_t epoch, Plan& plan) noexcept;
-  void admit_slowly(const Command& command, uint32_t epoch, Tally& tally, Admission& out) noexcept;
+  void admit_slowly(const Command& command, uint32_t epoch, Plan& plan, Tally& tally,
+                    Admission& out) noexcept;
   bool admit_known(const Command& command, uint32_t way, uint32_t epoch, Admission& out) noexcept;
   bool own(Slot& slot, Ref ref, bool again, Sent& sent) noexcept;
   Sent record_sent_slowly(Ref ref, const Flight& flight, bool again, Tsc now,

@@ -1,11 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
 // Any bytes as an ICMP message: what is accepted must have quoted an LCP command over UDP in full.
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 
 #include "control/resilience/icmp_unreachable.hpp"
+#include "tests/support/packet.hpp"
 
 using lf::resilience::parse_unreachable;
+
+extern "C" size_t LLVMFuzzerMutate(uint8_t* data, size_t size, size_t max_size);
+
+// Some mutations start from an error that is right: by chance no bytes quote a command.
+extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t max_size,
+                                          unsigned seed) {
+  using namespace lf::test;
+  static const auto error = [](bool v4) {
+    Bytes quote = v4 ? build({.dst = kNode4}) : build({.src = kOwn6, .dst = kNode6});
+    quote.erase(quote.begin(), quote.begin() + 14);
+    Bytes bytes = v4 ? icmp(3, 1, 0, quote) : icmp(1, 0, 0, quote);
+    bytes.insert(bytes.begin(), v4);
+    return bytes;
+  };
+  static const Bytes right[] = {error(false), error(true)};
+  const Bytes& start = right[seed / 8 % 2];
+  if (seed % 8 == 0 && start.size() <= max_size) {
+    std::ranges::copy(start, data);
+    size = start.size();
+  }
+  return LLVMFuzzerMutate(data, size, max_size);
+}
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
