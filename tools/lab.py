@@ -202,8 +202,10 @@ class Lab:
             time.sleep(0.05)
         raise LabError("the daemon did not answer:\n" + self.daemon.output()[-4000:])
 
-    def start_node(self, number, *options, version=4, name=None):
+    def start_node(self, number, *options, version=4, name=None, second_port=None):
         name = name or f"node{number}"
+        if second_port is not None:
+            options += ("--listen", f"{node_address(number, version)}:{second_port}")
         node = self.spawn(f"n{number}", name, self.bin / "lf-node", "--listen",
                           node_address(number, version), "--node-id", number,
                           "--org", f"1:1:{KEYS[1]}", "--org", f"2:1:{KEYS[2]}",

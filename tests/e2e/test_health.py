@@ -5,7 +5,7 @@ import json
 import time
 
 from harness import check, conserved, equal, main
-from lab import Lab, basic_config, node_address
+from lab import Lab, basic_config
 
 CAPACITY = 1000                # of each node, commands a second
 RATE = int(3 * CAPACITY * 0.6)  # so two nodes can't quite do it alone
@@ -19,13 +19,6 @@ def node(lab, name):
 def received(lab):
     return [json.loads(lab.node_command(n, "get"))["received"]
             for n in range(1, lab.node_count + 1)]
-
-
-def started(lab, config):
-    lab.start_daemon(config)
-    for n in range(1, lab.node_count + 1):
-        lab.start_node(n, "--listen", f"{node_address(n)}:7172")
-    lab.wait_for("the nodes' MAC addresses", lab.nodes_resolved)
 
 
 def no_breaker(config):
@@ -73,7 +66,7 @@ def test_a_node_at_a_third_of_its_capacity_gets_less():
         fixed["nodes"] = [dict(n, name=f"fixed-{n['name']}", id=10 + n["id"], port=7172)
                           for n in fixed["nodes"]]
         config["services"].append(fixed)
-        started(lab, config)
+        lab.start_all(config, second_port=7172)
         fell_s, at_once, fixed_report, later = slow_down(lab, "fixed", 7172)
         check(fell_s is None and at_once > 0.3 and later > 0.3,
               f"fixed: {fell_s} {at_once:.2f} {later:.2f}")
@@ -99,7 +92,7 @@ def test_an_ejected_node_gets_no_command():
         config["services"][0]["nodes"][0]["weight"] = 65535
         for n in config["services"][0]["nodes"][1:]:
             n["weight"] = 1
-        started(lab, config)
+        lab.start_all(config, second_port=7172)
         capture = lab.capture_to_node(1)
         send = lab.start_send("--seconds", 8, "--rate", 4000)
         time.sleep(2)
@@ -128,7 +121,7 @@ def test_ejected_everywhere_then_failover_then_refused():
         config["services"][0].update(region="east", failover=["west"])
         for n, region in zip(config["services"][0]["nodes"], ["east", "east", "west"]):
             n["region"] = region
-        started(lab, config)
+        lab.start_all(config, second_port=7172)
         load = ["--rate", 1000, "--want-reply", "--timeout-ms", 2000]
         send = lab.start_send(*load, "--seconds", 20, name="all")
 
