@@ -8,7 +8,7 @@
 #include <memory>
 
 #include "control/base/address.hpp"
-#include "control/policy/arguments.hpp"
+#include "control/daemon/explain_question.hpp"
 #include "control/probe/frame.hpp"
 #include "dataplane/authenticate/authenticate.hpp"
 #include "dataplane/identity/identity.hpp"
@@ -21,140 +21,10 @@ namespace {
 
 using rpc::Json;
 
-constexpr int64_t kDeadlineDefaultMs = 60'000;
-constexpr size_t kPayloadMax = 1200;
-
 const char* mode_name(forward::Mode mode) {
   constexpr const char* kNames[] = {"proxy", "dsr-l2", "ipip", "gue", "nat"};
   return kNames[static_cast<size_t>(mode)];
 }
-
-// The command that the caller describes.
-struct Question {
-  const config::Organisation* org = nullptr;  // null: an id that is not configured
-  uint32_t org_id = 0;
-  uint8_t intent = 0;
-  bool is_signed = true;
-  bool has_id = false;
-  const config::Service* service = nullptr;
-  IpAddress from;
-  lcp::Header header{};
-  std::string payload;
-};
-
-// Reads the parameters; the first complaint is the caller's answer.
-class QuestionReader {
- public:
-  QuestionReader(const ExplainContext& context, const Json& params)
-      : context_(context), params_(params), args_(params) {}
-
-  Result<Question> read() {
-    organisation();
-    intent();
-    fields();
-    service();
-    source();
-    if (auto error = args_.error()) return tl::unexpected(std::move(*error));
-    q_.is_signed = q_.is_signed && q_.org != nullptr && !q_.org->keys.empty();
-    return std::move(q_);
-  }
-
- private:
-  void organisation() {
-    if (!args_.has("org")) return args_.complain("org", "is needed: a name or an id");
-    const bool by_name = args_.raw("org").is_string();
-    const std::string name = by_name ? args_.text("org") : "";
-    if (!by_name) q_.org_id = static_cast<uint32_t>(args_.integer("org", 0, 0, UINT32_MAX));
-    for (const config::Organisation& o : context_.config.organisations)
-      if (by_name ? o.name == name : o.id == q_.org_id) q_.org = &o;
-    if (q_.org != nullptr) q_.org_id = q_.org->id;
-    if (by_name && q_.org == nullptr) args_.complain("org", "is no configured organisation");
-  }
-
-  void intent() {
-    if (!args_.has("intent")) return args_.complain("intent", "is needed: a name or a code");
-    if (!args_.raw("intent").is_string()) {
-      q_.intent = static_cast<uint8_t>(args_.integer("intent", 0, 0, 255));
-      return;
-    }
-    const std::string name = args_.text("intent");
-    for (const config::Intent& i : context_.config.intents) {
-      if (i.name != name) continue;
-      q_.intent = i.code;
-      return;
-    }
-    args_.complain("intent", "is no configured intent");
-  }
-
-  void fields() {
-    lcp::Header& h = q_.header;
-    h.magic = lcp::be16(lcp::kMagic);
-    h.version = lcp::kVersion;
-    h.type = static_cast<uint8_t>(lcp::Type::command);
-    h.intent = q_.intent;
-    h.severity = static_cast<uint8_t>(args_.integer("severity", 1, 0, 255));
-    h.attempt = static_cast<uint8_t>(args_.integer("attempt", 0, 0, 255));
-    h.org_id = lcp::be32(q_.org_id);
-    h.operator_id = lcp::be32(number("operator"));
-    h.target_id = lcp::be32(number("target"));
-    const int64_t in_ms = args_.integer("deadline_ms", kDeadlineDefaultMs, -86'400'000, 86'400'000);
-    h.deadline_us = lcp::be64(static_cast<uint64_t>(context_.unix_us + in_ms * 1000));
-    q_.payload = args_.text("payload");
-    if (q_.payload.size() > kPayloadMax) args_.complain("payload", "is longer than 1200 bytes");
-    h.payload_length = lcp::be16(static_cast<uint16_t>(q_.payload.size()));
-    if (q_.org != nullptr && !q_.org->keys.empty()) h.key_id = lcp::be16(q_.org->keys[0].id);
-    q_.is_signed = args_.boolean("signed", true);
-    command_id();
-  }
-
-  uint32_t number(const char* name) {
-    return static_cast<uint32_t>(args_.integer(name, 0, 0, UINT32_MAX));
-  }
-
-  // 32 hexadecimal digits, with or without the dashes of a UUID.
-  void command_id() {
-    std::string text = args_.text("command_id");
-    if (text.empty()) return;
-    std::erase(text, '-');
-    if (text.size() != 32 || text.find_first_not_of("0123456789abcdefABCDEF") != text.npos)
-      return args_.complain("command_id", "must be 32 hexadecimal digits");
-    for (size_t b = 0; b < 16; ++b)
-      q_.header.command_id[b] =
-          static_cast<uint8_t>(std::stoul(text.substr(2 * b, 2), nullptr, 16));
-    q_.has_id = true;
-  }
-
-  // By name, or the one that the intent's chain ends with, or the first.
-  void service() {
-    const std::string asked = args_.text("service");
-    std::string last;
-    const config::Service* first = nullptr;
-    for (const config::Intent& i : context_.config.intents)
-      if (i.code == q_.intent && !i.chain.empty()) last = i.chain.back();
-    for (const config::Service& s : context_.config.services) {
-      if (s.kind != config::ServiceKind::lcp) continue;  // takes no commands
-      if (s.name == (asked.empty() ? last : asked)) q_.service = &s;
-      if (first == nullptr) first = &s;
-    }
-    if (q_.service == nullptr && asked.empty()) q_.service = first;
-    if (q_.service == nullptr) args_.complain("service", "is no configured LCP service");
-  }
-
-  void source() {
-    const bool is_ipv4 = q_.service == nullptr || q_.service->ip_version == 4;
-    const std::string text = args_.text("from", is_ipv4 ? "192.0.2.1" : "2001:db8::1");
-    const auto address = parse_address(text);
-    if (!address) return args_.complain("from", "is no IP address");
-    if ((address->ip_version == 4) != is_ipv4)
-      return args_.complain("from", "is of another IP version than the service");
-    q_.from = address->address;
-  }
-
-  const ExplainContext& context_;
-  const Json& params_;
-  policy::Arguments args_;
-  Question q_;
-};
 
 struct FreeMbuf {
   void operator()(rte_mbuf* m) const { rte_pktmbuf_free(m); }
@@ -163,7 +33,7 @@ struct FreeMbuf {
 // Walks through the stages as Pipeline::commands does.
 class Walk {
  public:
-  Walk(const ExplainContext& context, Question question)
+  Walk(const ExplainContext& context, ExplainQuestion question)
       : c_(context), q_(std::move(question)), burst_(std::make_unique<Burst>()) {}
 
   Result<Json> run() {
@@ -374,7 +244,7 @@ class Walk {
   }
 
   const ExplainContext& c_;
-  Question q_;
+  ExplainQuestion q_;
   std::unique_ptr<Burst> burst_;
   std::unique_ptr<authenticate::State> authenticate_ = std::make_unique<authenticate::State>();
   std::unique_ptr<rte_mbuf, FreeMbuf> mbuf_;
@@ -388,25 +258,8 @@ class Walk {
 
 }  // namespace
 
-const std::vector<rpc::Parameter>& explain_parameters() {
-  static const std::vector<rpc::Parameter> parameters = {
-      {"org", "string|integer", true, "organisation, name or id"},
-      {"intent", "string|integer", true, "name or code"},
-      {"operator", "integer", false, "operator id; default 0, whom nobody knows"},
-      {"severity", "integer", false, "default 1"},
-      {"target", "integer", false, "target id; default 0"},
-      {"payload", "string", false, "for payload patterns"},
-      {"attempt", "integer", false, "default 0"},
-      {"command_id", "string", false, "32 hexadecimal digits; default: one never seen"},
-      {"deadline_ms", "integer", false, "from now; default 60000"},
-      {"signed", "boolean", false, "with a key of the organisation; default true"},
-      {"service", "string", false, "default: the last of the intent's chain, else the first one"},
-      {"from", "string", false, "the client's address"}};
-  return parameters;
-}
-
 Result<Json> explain(const ExplainContext& context, const Json& params) {
-  auto question = QuestionReader(context, params).read();
+  auto question = read_question(context.config, context.unix_us, params);
   if (!question) return tl::unexpected(question.error());
   return Walk(context, std::move(*question)).run();
 }
