@@ -162,7 +162,11 @@ class Run:
     def __init__(self, build, quick):
         self.build, self.quick = build, quick
         self.passes, self.seconds, self.repetitions = (10, 3, 3) if quick else (40, 8, 7)
-        self.results, self.failures = [], []
+        self.results, self.failures, self.causes = [], [], []
+
+    def failed(self, what, error):
+        print(f"{what}: {error}", file=sys.stderr, flush=True)
+        self.failures.append({"name": what, "error": str(error)})
 
     def attempt(self, what, function, *args):
         try:
@@ -170,8 +174,7 @@ class Run:
         except Skipped as why:
             print(f"{what:40} skipped: {why}", flush=True)
         except (RuntimeError, OSError, ValueError) as error:
-            print(f"{what}: {error}", file=sys.stderr, flush=True)
-            self.failures.append({"name": what, "error": str(error)})
+            self.failed(what, error)
 
     def testpmd(self, mode, pcap, name):
         self.attempt(name, lambda: result(name, testpmd(mode, pcap, self.seconds), "Mpps"))
@@ -208,8 +211,7 @@ class Run:
             self.results += intake(self.build, self.repetitions * 3, (100, 1000, 10_000) +
                                    (() if self.quick else (1_000_000,)))
         except (RuntimeError, OSError, ValueError) as error:
-            print(f"intake: {error}", file=sys.stderr, flush=True)
-            self.failures.append({"name": "intake", "error": str(error)})
+            self.failed("intake", error)
 
     def instructions(self, name, options, stored):
         """callgrind: repeats, whatever else the machine does."""
@@ -230,7 +232,12 @@ class Run:
     def scaling(self, axes):
         self.results += scaling.measure(
             lambda options: pipeline(self.build, options, 2 if self.quick else 6)["samples"],
-            axes or scaling.AXES, 2 if self.quick else 4, lambda text: print(text, flush=True))
+            axes or scaling.AXES, 2 if self.quick else 4, self.log, self.failed)
+        self.causes = scaling.explain(self.results, self.log, self.failed)
+
+    @staticmethod
+    def log(text):
+        print(text, flush=True)
 
 
 def compare(old_path, results):
@@ -274,7 +281,8 @@ def main():
         run.everything()
     if args.scaling is not None or args.only_scaling:
         run.scaling(args.scaling)
-    report |= {"meanwhile": meanwhile.done(), "results": run.results, "failures": run.failures}
+    report |= {"meanwhile": meanwhile.done(), "results": run.results, "failures": run.failures,
+               "causes": run.causes}
     if args.json:
         pathlib.Path(args.json).write_text(json.dumps(report, indent=1) + "\n")
     if args.report:
