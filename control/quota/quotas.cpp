@@ -25,7 +25,8 @@ Result<std::unique_ptr<Quotas>> Quotas::create(const config::Config& config,
       {.orgs = kOrgsMax,
        .rings = static_cast<uint32_t>(std::min<uint64_t>(rings, uint64_t{kOrgsMax} * kKeysPerOrg)),
        .step_tsc = tsc_hz * kWindowSeconds / kWindowSteps,
-       .start = now});
+       .start = now,
+       .alone = workers == 1});
   if (!q->windows_) return fail(ErrorCode::unavailable, "no memory for {} quota windows", rings);
   auto first = q->prepare(config, slots);
   if (!first) return tl::unexpected(std::move(first.error()));
@@ -64,8 +65,7 @@ void Quotas::take(Prepared&& next, Tsc now) {
   table_.reset();
 }
 
-Result<Quotas::Names> Quotas::names_of(const config::Config& config,
-                                       const forward::Slots& slots) {
+Result<Quotas::Names> Quotas::names_of(const config::Config& config, const forward::Slots& slots) {
   Names names;
   names.orgs.resize(slots.organisations.used());
   for (const config::Organisation& o : config.organisations) {

@@ -10,7 +10,6 @@ namespace {
 
 constexpr uint32_t kNoRemaining = 0xffffffff;  // no limit applies
 constexpr uint32_t kWindowSeconds = 60;
-constexpr Limit kNoLimit = kHard | kUncounted;  // of no key
 
 uint32_t place_of(uint32_t x) noexcept {
   static_assert(kPlaces == 512);
@@ -25,16 +24,28 @@ uint32_t ceil_div(uint64_t us, uint32_t by) noexcept {
   return static_cast<uint32_t>((us + by - 1) / by);
 }
 
-// Most keys have one of a few limits: the bounds of the last one are kept.
+// Another table may understand the same limit otherwise.
+void know(const Table& t, Scratch& s) noexcept {
+  const Tiers tiers = tiers_of(t);
+  if (s.tiers == tiers) [[likely]]
+    return;
+  s.tiers = tiers;
+  std::fill(std::begin(s.known), std::end(s.known), Known{});
+}
+
+Bounds known_bounds(const Table& t, Scratch& s, Limit limit) noexcept {
+  static_assert(kKnown == 16);
+  Known& known = s.known[(limit * 0x9e3779b1u) >> 28];
+  if (known.limit != limit) [[unlikely]]
+    known = {limit, bounds_of(t, limit)};
+  return known.bounds;
+}
+
 void start_group(const Table& t, Scratch& s, Group& g, Key key, Limit limit) noexcept {
   g.key = key;
   g.limit = limit;
   g.want = 0;
-  if (limit != s.last_limit) {
-    s.last_limit = limit;
-    s.last_bounds = bounds_of(t, limit);
-  }
-  g.bounds = s.last_bounds;
+  g.bounds = known_bounds(t, s, limit);
 }
 
 // A place in the hash holds the round in which it was taken and the number of what took it: what
@@ -64,7 +75,6 @@ uint8_t lane_of(const Table& t, Scratch& s, Key key, OrgIndex org, IntentIndex i
 
 void start_round(Scratch& s) noexcept {
   s.lanes_used = s.orgs_used = s.counted = 0;
-  s.last_limit = kNoLimit;  // a new table may understand the same limit otherwise
   if (++s.round <= kRoundMax) return;
   std::fill(std::begin(s.places), std::end(s.places), 0);
   std::fill(std::begin(s.org_places), std::end(s.org_places), 0);
@@ -76,10 +86,12 @@ bool costs_quota(const Table& t, const Meta& m) noexcept {
 }
 
 // Which packets cost quota, which lane each is in, and how many packets each lane has.
-void gather(const Table& t, Scratch& s, const Burst& burst, const Selection& live) noexcept {
+void gather(const Table& t, Scratch& s, const Burst& burst, const Selection& live,
+            uint16_t from) noexcept {
   start_round(s);
   uint16_t counted = 0;
-  for (const uint8_t i : live) {
+  for (uint16_t k = from; k < live.count; ++k) {
+    const uint8_t i = live.index[k];
     const Meta& m = burst.meta[i];
     s.position[counted] = i;
     if (!costs_quota(t, m)) continue;
@@ -97,6 +109,60 @@ void gather(const Table& t, Scratch& s, const Burst& burst, const Selection& liv
     s.lane_of[i] = lane;
     ++s.lanes[lane].own.want;
   }
+}
+
+uint32_t left_after_one(const Bounds& b, uint32_t used) noexcept {
+  return b.limit == kUnlimited ? kNoRemaining : b.admit_max - used - 1;
+}
+
+// One command of a lone worker whose keys have no window or are not in this step yet. False: it
+// is not simply allowed, and not counted.
+[[gnu::noinline]] bool admit_one(const Table& t, Windows& w, Scratch& s, Meta& m,
+                                 Step step) noexcept {
+  const Key keys[] = {intent_key(m.org, m.intent_index), org_key(m.org)};
+  const Limit limits[] = {t.intent_limits[m.org].by_intent[m.intent_index], t.org_limits[m.org]};
+  uint32_t left = kNoRemaining;
+  for (uint32_t k = 0; k < 2; ++k) {
+    if (limits[k] == kUncounted) continue;
+    const Bounds b = known_bounds(t, s, limits[k]);
+    if (w.used_in(keys[k], step) == Windows::kNotInStep) w.enter(keys[k], step);
+    const uint32_t used = w.used_in(keys[k], step);
+    if (used >= b.allow_max) return false;
+    left = std::min(left, left_after_one(b, used));
+  }
+  for (uint32_t k = 0; k < 2; ++k)
+    if (limits[k] != kUncounted) w.count_one(keys[k], step);
+  m.quota_remaining = left;
+  return true;
+}
+
+// The usual burst of a lone worker: counts commands from the front as long as they are allowed.
+// When a key comes twice in a row, gathering is cheaper: it stops there. Returns how many of `live`
+// it has been through.
+uint16_t admit_front(const Table& t, Windows& w, Scratch& s, Burst& burst, const Selection& live,
+                     Step step) noexcept {
+  const uint16_t count = live.count;
+  Key last = ~Key{0};
+  for (uint16_t k = 0; k < count; ++k) {
+    Meta& m = burst.meta[live.index[k]];
+    if (!costs_quota(t, m)) continue;
+    const Key own = intent_key(m.org, m.intent_index), all = org_key(m.org);
+    const Limit own_limit = t.intent_limits[m.org].by_intent[m.intent_index];
+    const Limit all_limit = t.org_limits[m.org];
+    if (own == last || (own_limit == kUncounted && all_limit == kUncounted)) return k;
+    last = own;
+    const Bounds a = known_bounds(t, s, own_limit);
+    const Bounds b = known_bounds(t, s, all_limit);
+    const uint32_t own_used = w.used_in(own, step), all_used = w.used_in(all, step);
+    if (own_used >= a.allow_max || all_used >= b.allow_max) [[unlikely]] {
+      if (!admit_one(t, w, s, m, step)) return k;
+      continue;
+    }
+    w.count_one(own, step);
+    w.count_one(all, step);
+    m.quota_remaining = std::min(left_after_one(a, own_used), left_after_one(b, all_used));
+  }
+  return count;
 }
 
 void reserve_group(Windows& w, Group& g, Step step) noexcept {
@@ -304,13 +370,19 @@ void run(const Table& table, Windows& windows, State& state, Burst& burst, Selec
   const Tsc time = state.clock.at(now);
   const Step step = windows.step_at(time);
   Scratch& scratch = state.scratch;
-  gather(table, scratch, burst, live);
+  know(table, scratch);
+  uint16_t kept = 0;  // of live, from the front
+  if (windows.alone() && windows.latest_due() <= state.released_until) {
+    kept = admit_front(table, windows, scratch, burst, live, step);
+    if (kept == live.count) return;
+  }
+  const uint16_t front = kept;
+  gather(table, scratch, burst, live, front);
   if (reserve(windows, scratch, step, state.released_until)) return admit_all(scratch, burst);
   for (uint32_t l = 0; l < scratch.lanes_used; ++l) start_packets(scratch.lanes[l].own);
   for (uint32_t o = 0; o < scratch.orgs_used; ++o) start_packets(scratch.orgs[o]);
   Decider decider(table, windows, state, burst, time, unix_us);
-  uint16_t kept = 0;
-  for (uint16_t k = 0; k < live.count; ++k) {
+  for (uint16_t k = front; k < live.count; ++k) {
     const uint8_t i = live.index[k];
     Meta& m = burst.meta[i];
     const bool on = !costs_quota(table, m) || decider.decide(i);

@@ -4,6 +4,8 @@
 // Called by the pipeline after policy, on workers. A burst's packets are gathered by key, each key
 // is reserved with one atomic operation, the packets are decided in order against what was
 // reserved, and what was not used is given back. Retries of commands in flight cost nothing.
+// A worker that is alone needs no gathering: it counts a burst's commands one by one with plain
+// stores, up to the first that is not simply allowed; the others go the way above.
 //
 // The delay tier keeps packets in the worker's wheel. run() lists them in State::delayed and takes
 // them out of the selection; park() then moves them into the wheel; release() gives them back when
@@ -72,11 +74,19 @@ struct Lane {
 inline constexpr uint32_t kPlaces = 8 * kBurstMax;
 inline constexpr uint32_t kRoundMax = (1u << 24) - 1;
 
+inline constexpr uint32_t kKnown = 16;
+
+// Bounds of a limit that was looked at: most keys have one of a few limits.
+struct Known {
+  Limit limit = kHard | kUncounted;  // of no key
+  Bounds bounds;
+};
+
 struct Scratch {
   uint16_t lanes_used = 0, orgs_used = 0, counted = 0;
-  uint32_t round = 0;    // of the burst, 1..kRoundMax
-  Limit last_limit = 0;  // that was looked at last, and its bounds
-  Bounds last_bounds;
+  uint32_t round = 0;  // of the burst, 1..kRoundMax
+  Tiers tiers;         // that known was worked out for
+  Known known[kKnown];
   Lane lanes[kBurstMax];
   Group orgs[kBurstMax];
   uint8_t position[kBurstMax];  // in the burst, of those that cost quota

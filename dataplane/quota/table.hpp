@@ -60,6 +60,16 @@ struct Table {
   std::vector<IntentLimits> intent_limits;  // by OrgIndex, same size
 };
 
+// What the bounds of a limit depend on.
+struct Tiers {
+  uint32_t delay_from_parts = 0, reject_above_parts = 0, whole_below = 0;
+  bool operator==(const Tiers&) const = default;
+};
+
+constexpr Tiers tiers_of(const Table& t) noexcept {
+  return {t.delay_from_parts, t.reject_above_parts, t.whole_below};
+}
+
 // How many commands of a window get which tier, the deciding one included: up to allow_max it is
 // allowed, up to admit_max delayed, beyond that rejected.
 struct Bounds {

@@ -34,6 +34,7 @@ std::unique_ptr<Windows> Windows::create(const Options& options) {
   w->keys_ = std::clamp(options.orgs, 1u, kOrgsMax) * kKeysPerOrg;
   w->rings_ = std::clamp(options.rings, 1u, w->keys_);
   w->start_ = options.start;
+  w->alone_ = options.alone;
   w->step_tsc_ = std::max<Tsc>(options.step_tsc, 1);
   w->heads_ = reserve_memory<Head>(w->keys_);
   w->details_ = reserve_memory<Details>(w->keys_);
@@ -79,7 +80,7 @@ bool Windows::open(Key key, Step now) noexcept {
 void Windows::reset(Key key, Step now) noexcept {
   if (!is_open(key)) return;
   Head& h = heads_[key];
-  reserve(key, now, 0, 0);  // brings the key to this step
+  reserve_slowly(key, now, 0, 0, false);  // brings the key to this step
   const uint64_t word = h.count.load(std::memory_order_acquire);
   const Step step = step_in(word);
   Ring& ring = ring_of(key);
@@ -108,20 +109,19 @@ std::optional<uint32_t> Windows::base_of(const Ring& ring, Step from, uint32_t t
 }
 
 // Writes down T for the steps that have begun since `from`. Only for who moved the key there.
-void Windows::begin_steps(Ring& ring, Step from, Step to, uint32_t total) noexcept {
+void Windows::begin_steps(Ring& ring, Step from, Step to, uint32_t total, bool alone) noexcept {
   const Step first = to - from > kRingSteps ? to - kRingSteps + 1 : from + 1;
   for (Step s = first; s <= to; ++s) {
     std::atomic<uint64_t>& entry = ring.begin[s % kRingSteps];
     uint64_t old = entry.load(std::memory_order_relaxed);
     // A newer entry is there when this worker was stalled for a whole ring: leave it.
-    while (step_in(old) < s &&
-           !entry.compare_exchange_weak(old, word_of(s, total), std::memory_order_release,
-                                        std::memory_order_relaxed)) {
+    while (step_in(old) < s && !replace(entry, old, word_of(s, total), alone)) {
     }
   }
 }
 
-Reservation Windows::reserve_slowly(Key key, Step now, uint32_t want, uint32_t admit_max) noexcept {
+Reservation Windows::reserve_slowly(Key key, Step now, uint32_t want, uint32_t admit_max,
+                                    bool alone) noexcept {
   Head& h = heads_[key];
   uint64_t word = h.count.load(std::memory_order_acquire);
   if (word == 0) return {now, admit_max, 0};
@@ -140,10 +140,8 @@ Reservation Windows::reserve_slowly(Key key, Step now, uint32_t want, uint32_t a
     const uint32_t used = total - base;
     const uint32_t granted = used >= admit_max ? 0 : std::min(want, admit_max - used);
     if (granted == 0 && step == from && step_in(cached) == step) return {step, used, 0};
-    if (!h.count.compare_exchange_weak(word, word_of(step, total + granted),
-                                       std::memory_order_acq_rel, std::memory_order_acquire))
-      continue;
-    if (step != from) begin_steps(ring, from, step, total);
+    if (!replace(h.count, word, word_of(step, total + granted), alone)) continue;
+    if (step != from) begin_steps(ring, from, step, total, alone);
     if (step_in(cached) != step) h.base.store(word_of(step, base), std::memory_order_release);
     return {step, used, granted};
   }
@@ -153,8 +151,7 @@ void Windows::give_back(Key key, Step step, uint32_t count) noexcept {
   std::atomic<uint64_t>& word = heads_[key].count;
   uint64_t old = word.load(std::memory_order_relaxed);
   while (step_in(old) == step &&
-         !word.compare_exchange_weak(old, word_of(step, total_in(old) - count),
-                                     std::memory_order_release, std::memory_order_relaxed)) {
+         !replace(word, old, word_of(step, total_in(old) - count), alone_)) {
   }
 }
 

@@ -11,6 +11,9 @@
 // it does, readers use an older entry (which counts more) or refuse. Time of a key never goes
 // back: whoever comes with an older step counts into the key's current one.
 //
+// With a single worker nobody else admits: it writes with plain stores, a command at a time, and
+// control's readers see the same facts (Options::alone).
+//
 // Workers call reserve and the like; control opens keys and reads. Memory is taken at creation;
 // a key costs 48 bytes and, once opened, 516 more. What every command touches is in 16 of them, so
 // that an organisation and its first three intents share a cache line.
@@ -44,6 +47,7 @@ class Windows {
     uint32_t rings = 8192;  // keys that can be open
     Tsc step_tsc = 1;       // length of a step: a sixtieth of the window
     Tsc start = 0;          // any time not later than the first use
+    bool alone = false;     // a single thread admits
   };
 
   // Thread: control, before workers start. Null when the memory cannot be had.
@@ -68,6 +72,25 @@ class Windows {
 
   void prefetch(Key key) const noexcept { __builtin_prefetch(&heads_[key], 1); }
 
+  bool alone() const noexcept { return alone_; }
+
+  // Only when alone(), up to count_one(). Commands in the window of a key that is in this step.
+  static constexpr uint32_t kNotInStep = 0xffffffff;
+  uint32_t used_in(Key key, Step now) const noexcept {
+    const uint64_t word = heads_[key].count.load(std::memory_order_relaxed);
+    const uint64_t base = heads_[key].base.load(std::memory_order_relaxed);
+    const bool in_step = ((step_in(word) ^ now) | (step_in(base) ^ now)) == 0;
+    return in_step ? total_in(word) - total_in(base) : kNotInStep;
+  }
+  // Brings a key to this step, unless it is not open or is ahead.
+  void enter(Key key, Step now) noexcept { reserve_slowly(key, now, 0, 0, true); }
+  // Admits one command of a key that is in this step.
+  void count_one(Key key, Step now) noexcept {
+    std::atomic<uint64_t>& count = heads_[key].count;
+    const uint64_t word = count.load(std::memory_order_relaxed);
+    count.store(word_of(now, total_in(word) + 1), std::memory_order_release);
+  }
+
   // Admits up to `want` commands, as long as the window's count stays within admit_max. A key that
   // is not open admits nothing.
   Reservation reserve(Key key, Step now, uint32_t want, uint32_t admit_max) noexcept {
@@ -78,11 +101,10 @@ class Windows {
     if (step_in(word) == now && step_in(base) == now) {
       const uint32_t used = total_in(word) - total_in(base);
       if (used < admit_max && want <= admit_max - used &&
-          h.count.compare_exchange_strong(word, word_of(now, total_in(word) + want),
-                                          std::memory_order_acq_rel, std::memory_order_relaxed))
+          replace(h.count, word, word_of(now, total_in(word) + want), alone_))
         return {now, used, want};
     }
-    return reserve_slowly(key, now, want, admit_max);
+    return reserve_slowly(key, now, want, admit_max, alone_);
   }
   // Takes back commands of a reservation that were not admitted after all. When another step has
   // begun since, they stay counted: too many for a minute, never too few.
@@ -160,11 +182,22 @@ class Windows {
   Ring& ring_of(Key key) const noexcept {
     return ring_memory_[details_[key].ring.load(std::memory_order_relaxed) - 1];
   }
+  // Compare and swap; a plain store for a worker that is alone: control moves a key on when it
+  // changes owner (reset), but never raises a T, so that no count can be lost.
+  static bool replace(std::atomic<uint64_t>& word, uint64_t& expected, uint64_t next,
+                      bool alone) noexcept {
+    if (!alone)
+      return word.compare_exchange_weak(expected, next, std::memory_order_acq_rel,
+                                        std::memory_order_acquire);
+    word.store(next, std::memory_order_release);
+    return true;
+  }
   static std::optional<uint32_t> total_at(const Ring& ring, Step step) noexcept;
   static std::optional<uint32_t> base_of(const Ring& ring, Step from, uint32_t total,
                                          Step step) noexcept;
-  static void begin_steps(Ring& ring, Step from, Step to, uint32_t total) noexcept;
-  Reservation reserve_slowly(Key key, Step now, uint32_t want, uint32_t admit_max) noexcept;
+  static void begin_steps(Ring& ring, Step from, Step to, uint32_t total, bool alone) noexcept;
+  Reservation reserve_slowly(Key key, Step now, uint32_t want, uint32_t admit_max,
+                             bool alone) noexcept;
 
   alignas(kCacheLine) std::atomic<Tsc> latest_due_{0};
   alignas(kCacheLine) Head* heads_ = nullptr;
@@ -174,6 +207,7 @@ class Windows {
   Key* key_of_ring_ = nullptr;
   uint32_t keys_ = 0, rings_ = 0, rings_used_ = 0;
   Tsc start_ = 0, step_tsc_ = 1;
+  bool alone_ = false;
 };
 
 }  // namespace lf::quota

@@ -112,9 +112,12 @@ class Model {
 };
 
 struct Rig {
+  explicit Rig(bool alone)
+      : windows(Windows::create(
+            {.orgs = kOrgs, .rings = 16, .step_tsc = kSecond, .start = 0, .alone = alone})) {}
+
   Table table = test::unlimited_table(kOrgs);
-  std::unique_ptr<Windows> windows =
-      Windows::create({.orgs = kOrgs, .rings = 16, .step_tsc = kSecond, .start = 0});
+  std::unique_ptr<Windows> windows;
   State state{kWheel, kSlot, 6000 * kMs};
   test::PacketSource packets;
   Burst burst;
@@ -189,9 +192,9 @@ Limit any_limit() {
   return size | (*rc::gen::inRange(0, 4) == 0 ? kHard : 0);
 }
 
-TEST(QuotaProperty, OneWorkerDecidesAsTheModelDoes) {
-  test::check_property(400, [] {
-    Rig rig;
+void decides_as_the_model(bool alone) {
+  test::check_property(400, [alone] {
+    Rig rig(alone);
     rig.table.whole_below = rig.model.whole_below = *rc::gen::inRange(2u, 6u);
     Tsc now = 5 * kSecond;  // what the TSC says
     Tsc steady = now;       // what a time that never goes back makes of it
@@ -249,6 +252,14 @@ TEST(QuotaProperty, OneWorkerDecidesAsTheModelDoes) {
       park(rig.state, rig.burst);
     }
   });
+}
+
+TEST(QuotaProperty, OneWorkerDecidesAsTheModelDoes) {
+  decides_as_the_model(true);
+}
+
+TEST(QuotaProperty, OneOfSeveralDecidesAsTheModelDoesWhileTheOthersRest) {
+  decides_as_the_model(false);
 }
 
 }  // namespace

@@ -227,5 +227,41 @@ TEST(QuotaWindowsRace, CountsEveryGrantOnce) {
   EXPECT_EQ(w->used(0, end), last);
 }
 
+// A lone worker's plain stores beside control, which reads, and moves the key on when it changes
+// owner: no count is lost, and readers never see more than there is.
+TEST(QuotaWindowsRace, ALoneWorkerLosesNoCountToControl) {
+  const auto w = Windows::create({.orgs = 1, .rings = 1, .step_tsc = 1, .start = 0, .alone = true});
+  ASSERT_TRUE(w->open(0, kFirstStep));
+  constexpr uint32_t kCommands = 200'000;
+  std::atomic<Step> now{kFirstStep};
+  std::atomic<bool> done{false};
+  std::thread control([&] {
+    uint32_t round = 0;
+    while (!done.load()) {
+      EXPECT_LE(w->used(0, now.load()), kCommands);
+      if (++round % 16 == 0) w->reset(0, now.load());
+    }
+    w->reset(0, now.load());
+  });
+  uint32_t counted = 0;
+  for (uint32_t i = 0; i < kCommands; ++i) {
+    if (i % 64 == 0) now.fetch_add(1);
+    const Step at = now.load();
+    if (w->used_in(0, at) == Windows::kNotInStep) w->enter(0, at);
+    const uint32_t used = w->used_in(0, at);
+    if (used == Windows::kNotInStep) continue;  // control has moved it between two looks
+    EXPECT_LE(used, counted);
+    w->count_one(0, at);
+    ++counted;
+  }
+  done = true;
+  control.join();
+  EXPECT_GT(counted, kCommands / 2);
+  EXPECT_EQ(w->used(0, now.load()), 0u) << "emptied last";
+  w->enter(0, now.load());
+  for (uint32_t i = 0; i < 10; ++i) w->count_one(0, now.load());
+  EXPECT_EQ(w->used(0, now.load()), 10u);
+}
+
 }  // namespace
 }  // namespace lf::quota
