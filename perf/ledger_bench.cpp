@@ -196,8 +196,11 @@ void insert(benchmark::State& bench, uint64_t entries, What what, Fetch fetch = 
   bool first = true;
   for (auto _ : bench) {
     if (first) {  // threads wait for each other before the loop: the rig is there now
-      if (what == What::duplicates)
+      if (what == What::duplicates) {
+        bench.PauseTiming();  // or it would be counted when the number of bursts is chosen
         for (uint64_t n = 0; n < entries / 2; n += kBurst) rig->enter(*worker);
+        bench.ResumeTiming();
+      }
       fresh_before = worker->counts.fresh.read();
       worker->ids.fill(worker->names, worker->groups);
       worker->hash(rig->ledger, worker->commands[0]);
