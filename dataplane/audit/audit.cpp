@@ -15,42 +15,56 @@ uint64_t room(State& s, uint64_t wanted) noexcept {
   return capacity - std::min(capacity, s.head - s.taken);
 }
 
-uint8_t flags_of(const Meta& m) noexcept {
-  // The policy stage gives every command that it saw a version, or the released command's rule.
-  const bool released = was_held(m.origin);
-  const bool evaluated = m.policy_version != 0 && !released;
-  // What replay has to say is only about commands that were sent.
-  const bool unkept = m.verdict == Verdict::forwarded && m.replayable && m.unkept;
-  return static_cast<uint8_t>(
-      (m.authenticated ? Record::kAuthenticated : 0) |
-      (m.comms_degraded ? Record::kCommsDegraded : 0) | (m.is_retry ? Record::kRetry : 0) |
-      (released ? Record::kReleased : 0) | (m.origin == Origin::intake ? Record::kFromIntake : 0) |
-      (evaluated ? Record::kEvaluated : 0) | (m.org != kNoOrg ? Record::kOrgKnown : 0) |
-      (unkept ? Record::kUnkept : 0));
+uint32_t flag(bool set, uint32_t which) noexcept {
+  return set ? which : 0;
 }
 
+uint8_t flags_of(const Meta& m) noexcept {
+  // The policy stage gives every command that it saw a version, or the released command's rule.
+  const bool released = m.origin != Origin::wire && was_held(m.origin);
+  const bool evaluated = m.policy_version != 0 && !released;
+  // What replay has to say is only about commands that were sent.
+  const bool unkept = m.replayable && m.unkept && m.verdict == Verdict::forwarded;
+  return static_cast<uint8_t>(
+      flag(m.authenticated, Record::kAuthenticated) |
+      flag(m.comms_degraded, Record::kCommsDegraded) | flag(m.is_retry, Record::kRetry) |
+      flag(released, Record::kReleased) | flag(m.origin == Origin::intake, Record::kFromIntake) |
+      flag(evaluated, Record::kEvaluated) | flag(m.org != kNoOrg, Record::kOrgKnown) |
+      flag(unkept, Record::kUnkept));
+}
+
+// Neighbours that a record has in common with the header and with Meta are copied together.
+constexpr size_t kDecisionSize = 16;
+static_assert(offsetof(Record, command_id) == offsetof(Record, trace_id) + 16 &&
+              offsetof(Record, operator_id) == offsetof(Record, org_id) + 4 &&
+              offsetof(Record, node) == offsetof(Record, role_bits) + 14 &&
+              offsetof(Meta, operator_id) == offsetof(Meta, org_id) + 4 &&
+              offsetof(Meta, pattern_bits) == offsetof(Meta, role_bits) + 4 &&
+              offsetof(Meta, rule) == offsetof(Meta, role_bits) + 8 &&
+              offsetof(Record, rule) == offsetof(Record, role_bits) + 8 &&
+              offsetof(Meta, risk_centi) == offsetof(Meta, role_bits) + 10 &&
+              offsetof(Record, risk_centi) == offsetof(Record, role_bits) + 10 &&
+              offsetof(Meta, target_group) == offsetof(Meta, role_bits) + 12 &&
+              offsetof(Record, group) == offsetof(Record, role_bits) + 12 &&
+              offsetof(Meta, node) == offsetof(Meta, role_bits) + 14 &&
+              offsetof(Record, verdict) == offsetof(Record, kind) + 7);
+
 void write(Record& r, const Meta& m, uint8_t worker, uint64_t now_us) noexcept {
+  const lcp::Header& h = *m.lcp;
   r.time_us = now_us;
-  std::memcpy(r.trace_id, m.lcp->trace_id, 16);
-  std::memcpy(r.command_id, m.lcp->command_id, 16);
-  r.org_id = m.org_id;
-  r.operator_id = m.operator_id;
+  std::memcpy(r.trace_id, h.trace_id, 16);
+  std::memcpy(r.command_id, h.command_id, 16);
+  std::memcpy(&r.org_id, &m.org_id, 8);
   r.target_id = m.target_id;
   r.policy_version = m.policy_version;
-  r.role_bits = m.role_bits;
-  r.pattern_bits = m.pattern_bits;
-  r.rule = m.rule;
-  r.risk_centi = m.risk_centi;
-  r.group = m.target_group;
-  r.node = m.node;
-  r.kind = RecordKind::decision;
-  r.worker = worker;
-  r.intent = m.intent;
-  r.severity = m.severity;
-  r.clearance_mfa = static_cast<uint8_t>(m.clearance | m.mfa_level << 4);
-  r.flags = flags_of(m);
-  r.outcome = static_cast<uint8_t>(m.outcome);
-  r.verdict = static_cast<uint8_t>(m.verdict);
+  std::memcpy(&r.role_bits, &m.role_bits, kDecisionSize);
+  const uint64_t rest = uint64_t{static_cast<uint8_t>(RecordKind::decision)} |
+                        uint64_t{worker} << 8 | uint64_t{m.intent} << 16 |
+                        uint64_t{m.severity} << 24 |
+                        uint64_t{static_cast<uint8_t>(m.clearance | m.mfa_level << 4)} << 32 |
+                        uint64_t{flags_of(m)} << 40 | static_cast<uint64_t>(m.outcome) << 48 |
+                        static_cast<uint64_t>(m.verdict) << 56;
+  std::memcpy(&r.kind, &rest, sizeof rest);
 }
 
 void lose(State& s, const Meta& m, uint64_t sequence, uint64_t now_us) noexcept {

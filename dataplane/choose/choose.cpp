@@ -25,6 +25,17 @@ struct Chooser {
   forward::Balance balance = forward::Balance::weighted_random;
   uint16_t epoch = 0;         // of the admitted node's breaker
   bool trial_denied = false;  // a half-open node had no token left, for this packet
+  bool counted = false;       // State::chosen is in use, in this burst
+
+  // Writes down what was chosen; least-loaded must know it for the rest of the burst.
+  Verdict chosen(Meta& m, const Service& service) noexcept {
+    m.breaker_epoch = epoch;
+    if (service.balance == forward::Balance::least_loaded) {
+      ++state.chosen[m.node];
+      counted = true;
+    }
+    return Verdict::none;
+  }
 
   // Whether the node's breaker lets this command through; may take a trial token.
   bool admit(NodeSlot slot) noexcept {
@@ -63,14 +74,17 @@ struct Chooser {
   }
 
   NodeSlot from_pool(Pool pool) noexcept {
-    if (pool.count == 0) return kNoNode;
-    for (uint32_t k = 0; k < kDraws; ++k) {
-      const NodeSlot slot = draw(pool);
-      if (slot == kNoNode || admit(slot)) [[likely]]
-        return slot;
+    return pool.count == 0 ? kNoNode : from_pool(pool, draw(pool));
+  }
+
+  // `slot`: the first draw.
+  NodeSlot from_pool(Pool pool, NodeSlot slot) noexcept {
+    for (uint32_t k = 1;; ++k) {
+      if (slot == kNoNode || admit(slot)) return slot;
       state.redrawn.add(1);
+      if (k == kDraws) return search(pool);
+      slot = draw(pool);
     }
-    return search(pool);
   }
 
   bool keeps_node(const Meta& m) noexcept {
@@ -79,14 +93,10 @@ struct Chooser {
   }
 };
 
-Verdict choose_one(Chooser& c, const Table& table, Meta& m) noexcept {
-  if (c.keeps_node(m)) return Verdict::none;
-  m.node = kNoNode;
-  if (m.service >= table.services.size()) return Verdict::unroutable;
-  const Service& service = table.services[m.service];
-  c.balance = service.balance;
-  m.node = c.from_pool(service.primary);
-  if (m.node == kNoNode) [[unlikely]] {
+// The node that primary gave, or what the failover pool has.
+Verdict choose_node(Chooser& c, const Service& service, NodeSlot primary, Meta& m) noexcept {
+  m.node = primary;
+  if (m.node == kNoNode) {
     m.node = c.from_pool(service.failover);
     if (m.node == kNoNode)
       return service.unresolved ? Verdict::node_unresolved
@@ -94,7 +104,39 @@ Verdict choose_one(Chooser& c, const Table& table, Meta& m) noexcept {
                                 : Verdict::unroutable;
     c.state.to_failover.add(1);
   }
-  return Verdict::none;
+  return c.chosen(m, service);
+}
+
+// All but what most commands are.
+[[gnu::noinline]] Verdict choose_any(Chooser& c, const Table& table, Meta& m) noexcept {
+  if (c.keeps_node(m)) return c.chosen(m, table.services[m.service]);
+  m.node = kNoNode;
+  if (m.service >= table.services.size()) return Verdict::unroutable;
+  const Service& service = table.services[m.service];
+  c.balance = service.balance;
+  return choose_node(c, service, c.from_pool(service.primary), m);
+}
+
+// Most commands are new, and go where the first draw says.
+Verdict choose_one(Chooser& c, const Table& table, Meta& m) noexcept {
+  if (m.is_retry || m.service >= table.services.size()) [[unlikely]]
+    return choose_any(c, table, m);
+  const Service& service = table.services[m.service];
+  if (service.balance != forward::Balance::weighted_random || service.primary.count == 0)
+      [[unlikely]]
+    return choose_any(c, table, m);
+  const NodeSlot slot =
+      forward::draw(table.columns.data(), service.primary, c.state.random.next());
+  if (slot != kNoNode) [[likely]] {
+    const BreakerWord word = c.live.breaker(slot);
+    if (word.flag == BreakerFlag::closed) [[likely]] {
+      m.node = slot;
+      m.breaker_epoch = word.epoch;
+      return Verdict::none;
+    }
+  }
+  c.balance = service.balance;
+  return choose_node(c, service, c.from_pool(service.primary, slot), m);
 }
 
 }  // namespace
@@ -126,15 +168,10 @@ void run(const Table& table, NodeLive& live, State& state, Burst& burst, Selecti
       continue;
     }
     __builtin_prefetch(&nodes[m.node]);  // rewrite reads it
-    m.breaker_epoch = chooser.epoch;
-    ++state.chosen[m.node];
   }
   if (!all_chosen) keep_undecided(burst, selection);
-  for (const uint8_t i : selection) {
-    Meta& m = burst.meta[i];
-    state.chosen[m.node] = 0;
-    m.out_port = nodes[m.node].out_port;
-  }
+  if (!chooser.counted) return;
+  for (const uint8_t i : selection) state.chosen[burst.meta[i].node] = 0;
 }
 
 }  // namespace lf::choose

@@ -46,7 +46,7 @@ struct State {
 void init(State& state, const NodeStats* const* workers, uint32_t worker_count, uint32_t self,
           uint64_t seed, uint64_t tsc_hz) noexcept;
 
-// Decides unroutable, node_unresolved or trial_taken; else sets node, out_port, breaker_epoch.
+// Decides unroutable, node_unresolved or trial_taken; else sets node and breaker_epoch.
 void run(const forward::Table& table, forward::NodeLive& live, State& state, Burst& burst,
          Selection& selection, Tsc now) noexcept;
 

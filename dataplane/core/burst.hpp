@@ -45,54 +45,56 @@ struct IpAddress {
 };
 
 // What is known about one packet. Fields are grouped by the stage that writes them; later stages
-// only read those. 128 bytes: two cache lines, the first is complete after parse.
+// only read those. 128 bytes: two cache lines, the first is complete after authenticate. Some
+// neighbours are copied together, and say so.
 struct alignas(kCacheLine) Meta {
   // -- parse
   lcp::Header* lcp = nullptr;  // inside the mbuf; contiguous, lengths checked
-  uint64_t deadline_us = 0;    // host order
-  uint32_t org_id = 0, operator_id = 0, target_id = 0;
+  // As they follow each other in lcp::Header, in host order.
+  uint64_t deadline_us = 0;
+  uint32_t target_id = 0;
   uint16_t payload_length = 0, key_id = 0;
-  uint16_t vlan_tci = 0;  // 0: untagged
-  ServiceIndex service = kNoService;
+  uint32_t org_id = 0, operator_id = 0;  // as in lcp::Header and audit::Record
+  uint8_t flags = 0, intent = 0, severity = 0, attempt = 0;  // as in lcp::Header
   uint8_t l3_offset = 0, l4_offset = 0, lcp_offset = 0;  // from the start of the frame
   uint8_t ip_version = 0;                                // 4 or 6
+  uint16_t vlan_tci = 0;                                 // 0: untagged
+  ServiceIndex service = kNoService;
   Kind kind = Kind::undecided;
   Origin origin = Origin::wire;
-  uint8_t flags = 0, intent = 0, severity = 0, attempt = 0;
   uint8_t in_port = 0;  // DPDK port id
   IntentIndex intent_index = kOtherIntent;
+  uint8_t flow_protocol = 0;  // of a flow's packet: IP protocol, or flow::kFragment with it
+  bool flow_quoted = false;   // an ICMP error; the flow is that of the packet it quotes
+  bool replayable = false;    // its intent is marked so
   Verdict verdict = Verdict::none;
   // -- authenticate
-  bool authenticated = false;
   OrgIndex org = kNoOrg;
+  bool authenticated = false;
+  uint8_t pad[3] = {};
 
   // -- dedup
   alignas(kCacheLine) uint64_t ledger_ref = 0;  // ledger::Ref of the command's entry; 0: none
-  bool is_retry = false;                        // of a command in flight: costs no quota
-  bool replayable = false;                      // its intent is marked so
-  bool unkept = false;                          // replayable and sent, but could not be kept
-  // -- identify + policy
-  uint8_t clearance = 0, mfa_level = 0;
+  // -- identify + policy + choose; role_bits to node as in audit::Record
   uint32_t role_bits = 0;
-  uint16_t risk_centi = 0;  // risk times 100, 0..10000
-  uint16_t rule = 0;        // rule that decided; 0: default deny
-  uint32_t policy_version = 0;
-  PolicyOutcome outcome = PolicyOutcome::deny;
-  bool comms_degraded = false;
-  // -- quota (for the answer)
-  uint8_t out_port = 0;                        // choose/rewrite: DPDK port to send from
-  lcp::Status reply_status = lcp::Status::ok;  // status for the client when `answer` builds a REPLY
-  uint32_t quota_remaining = 0, reset_seconds = 0, throttle_ms = 0;
-  // -- choose node
-  NodeSlot node = kNoNode;
-  uint16_t breaker_epoch = 0;  // of the node, when it was chosen: tags the outcome
-  // -- identify + policy, more
   uint32_t pattern_bits = 0;  // payload patterns that matched, of those that a rule asked for
+  uint16_t rule = 0;          // rule that decided; 0: default deny
+  uint16_t risk_centi = 0;    // risk times 100, 0..10000
   uint16_t target_group = 0;  // 0: none
-  // -- parse, of a flow's packets
-  uint8_t flow_protocol = 0;  // IP protocol, or flow::kFragment with it
-  bool flow_quoted = false;   // an ICMP error; the flow is that of the packet it quotes
-  uint8_t pad[3] = {};
+  NodeSlot node = kNoNode;
+  uint32_t policy_version = 0;
+  uint16_t breaker_epoch = 0;  // of the node, when it was chosen: tags the outcome
+  uint8_t clearance = 0, mfa_level = 0;
+  bool comms_degraded = false;
+  PolicyOutcome outcome = PolicyOutcome::deny;
+  bool is_retry = false;                       // of a command in flight: costs no quota
+  bool unkept = false;                         // replayable and sent, but could not be kept
+  uint8_t out_port = 0;                        // rewrite: DPDK port to send from
+  lcp::Status reply_status = lcp::Status::ok;  // for the client when `answer` builds a REPLY
+  uint8_t more_pad[2] = {};
+  // -- quota (for the answer)
+  uint32_t quota_remaining = 0, reset_seconds = 0, throttle_ms = 0;
+  uint8_t last_pad[4] = {};
 };
 static_assert(sizeof(Meta) == 128);
 

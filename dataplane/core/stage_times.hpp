@@ -19,8 +19,8 @@ namespace lf {
   X(policy)       /* operator, target, rules, room in the audit ring */                       \
   X(quota)        /* windows of the organisation and intent */                                \
   X(choose)       /* node */                                                                  \
-  X(rewrite)      /* addresses, checksums */                                                  \
-  X(record)       /* flight into the ledger, its time-out, transmit lists */                  \
+  X(record)       /* flight into the ledger, its time-out */                                  \
+  X(rewrite)      /* addresses, checksums, transmit lists */                                  \
   X(audit)        /* record of the decision */                                                \
   X(answer)       /* replies to refused, held and delayed commands */                         \
   X(replies)      /* nodes' replies: tag, ledger, rewrite */                                  \

@@ -38,12 +38,17 @@ class TimingWheel {
   }
 
   // False, and nothing kept, when the pool is full.
-  bool insert(const Item& item, Tsc due) noexcept {
+  bool insert(const Item& item, Tsc due) noexcept { return insert_at(item, tick_of(due)); }
+
+  // The first tick at which an item that is due then may come out.
+  uint64_t tick_of(Tsc due) const noexcept {
+    const Tsc part = due & ((Tsc{1} << shift_) - 1);
+    return std::min((due >> shift_) + (part != 0), kTickMax);
+  }
+  bool insert_at(const Item& item, uint64_t tick) noexcept {
     if (free_count_ == 0) return false;
     const uint32_t e = free_[--free_count_];
     if (free_count_ >= kAhead) __builtin_prefetch(&entries_[free_[free_count_ - kAhead]], 1);
-    const Tsc part = due & ((Tsc{1} << shift_) - 1);
-    const uint64_t tick = std::min((due >> shift_) + (part != 0), kTickMax);
     entries_[e].item = item;
     entries_[e].tick = tick;
     append(tick < cursor_ ? overdue_ : slots_[tick & mask_], e);

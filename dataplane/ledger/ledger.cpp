@@ -213,7 +213,7 @@ bool Ledger::own(Slot& s, Ref ref, bool again, Sent& sent) noexcept {
   return false;
 }
 
-Sent Ledger::record_sent_slowly(Ref ref, const Flight& f, bool again, Tsc now,
+Sent Ledger::record_sent_slowly(Ref ref, const FlightWords& f, bool again, Tsc now,
                                 Counts& counts) noexcept {
   Sent sent;
   if (own(slot(ref), ref, again, sent)) {

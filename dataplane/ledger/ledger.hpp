@@ -162,7 +162,7 @@ class Ledger {
   // the entry has gone, or another worker is writing this very flight; the command may be sent, its
   // reply will be unknown or go where the other one's goes.
   // `again`: it was sent before (retry, replay).
-  Sent record_sent(Ref ref, const Flight& f, bool again, Tsc now, Counts& counts) noexcept {
+  Sent record_sent(Ref ref, const FlightWords& f, bool again, Tsc now, Counts& counts) noexcept {
     Slot& s = slot(ref);
     const Word word = s.load();
     if (again || !is_about(word, ref) || word.state() != State::accepted) [[unlikely]]
@@ -242,7 +242,7 @@ class Ledger {
                     Admission& out) noexcept;
   bool admit_known(const Command& command, uint32_t way, uint32_t epoch, Admission& out) noexcept;
   bool own(Slot& slot, Ref ref, bool again, Sent& sent) noexcept;
-  Sent record_sent_slowly(Ref ref, const Flight& flight, bool again, Tsc now,
+  Sent record_sent_slowly(Ref ref, const FlightWords& flight, bool again, Tsc now,
                           Counts& counts) noexcept;
   Sent finish_sent(Ref ref, Tsc now, Sent sent, Counts& counts) noexcept;
   bool end_flight(Ref ref, uint32_t stamp, State to) noexcept;

@@ -27,9 +27,12 @@ class Timeouts {
   // capacity: most transmissions at once, 36 bytes each.
   Timeouts(uint32_t capacity, uint64_t tsc_hz);
 
+  // The wheel's tick of a time. Transmissions that are due together share it.
+  uint64_t tick_of(Tsc due) const noexcept { return wheel_.tick_of(due); }
+
   // False: no room, nobody will notice if the reply does not come.
-  bool watch(const Watched& transmission, Tsc due) noexcept {
-    return wheel_.insert(transmission, due);
+  bool watch(const Watched& transmission, uint64_t due_tick) noexcept {
+    return wheel_.insert_at(transmission, due_tick);
   }
 
   // Once a loop. Counts what has timed out in `nodes` [kNodesMax]; returns how many.

@@ -15,6 +15,7 @@ namespace {
 using forward::NodeLive;
 using forward::Table;
 using ledger::Flight;
+using ledger::FlightWords;
 using ledger::Found;
 using ledger::Ledger;
 using ledger::Settled;
@@ -146,16 +147,20 @@ void record_outcome(const Table& table, const NodeLive& live_nodes, State& state
                  flight.breaker_epoch, good, !good);
 }
 
-Flight flight_of(const Meta& m, const rewrite::Client& client, Tsc now) noexcept {
-  Flight f;
-  f.client = client;
-  f.sent = now;
-  f.service = m.service;
-  f.node = m.node;
-  f.breaker_epoch = m.breaker_epoch;
-  f.attempt = m.attempt;
-  f.flags = static_cast<uint8_t>((m.replayable ? ledger::kFlightReplayable : 0) |
-                                 (client.ip_version == 0 ? ledger::kFlightFromControl : 0));
+// Of a command that still is as it was received. `by_time`: a flight with nothing but the time.
+FlightWords flight_of(const rte_mbuf* packet, const Meta& m, bool from_control,
+                      const FlightWords& by_time) noexcept {
+  FlightWords f;
+  if (from_control) [[unlikely]]
+    std::memset(f.word, 0, sizeof f.word);
+  else
+    rewrite::client_words(packet, m, f.word);
+  const uint32_t flags = (m.replayable ? ledger::kFlightReplayable : 0u) |
+                         (from_control ? ledger::kFlightFromControl : 0u);
+  f.word[5] |= uint64_t{m.service} << 48;
+  f.word[6] = by_time.word[6] | m.node | uint64_t{m.breaker_epoch} << 16 |
+              uint64_t{m.attempt | flags << 8} << 32;
+  f.word[7] = by_time.word[7];
   return f;
 }
 
@@ -211,30 +216,41 @@ void find_senders(const Table& table, Burst& burst, Selection& live, Verdict str
 }
 
 void record_sent(const Table& table, Ledger& ledger, State& state, const Burst& burst,
-                 const Selection& commands, const rewrite::Client* clients, Tsc now) noexcept {
+                 const Selection& commands, uint64_t from_control, Tsc now) noexcept {
   const uint32_t stamp = ledger::stamp_of(now);
+  FlightWords by_time;
+  by_time.set_rest({.sent = now, .node = 0});
+  ServiceIndex service = kNoService;
+  uint64_t due = 0;  // of that service's commands
   uint32_t left = 0;
+  uint64_t unwatched = 0, seen = 0;
   for (const uint8_t i : commands) {
     const Meta& m = burst.meta[i];
-    const ledger::Sent sent = ledger.record_sent(m.ledger_ref, flight_of(m, clients[i], now),
-                                                 m.is_retry, now, state.counts);
+    const uint64_t bit = uint64_t{1} << i;
+    const ledger::Sent sent = ledger.record_sent(
+        m.ledger_ref, flight_of(burst.packets[i], m, (from_control & bit) != 0, by_time),
+        m.is_retry, now, state.counts);
     if (sent.left != kNoNode) {
       state.nodes[sent.left].left.add(1);
       ++left;
     }
     NodeStats& stats = state.nodes[m.node];
     stats.sent.add(1);
-    state.unwatched &= ~(uint64_t{1} << i);
-    if (!sent.recorded || table.nodes[m.node].mode != forward::Mode::proxy) {
+    seen |= bit;
+    if (!sent.recorded || table.nodes[m.node].mode != forward::Mode::proxy) [[unlikely]] {
       stats.left.add(1);  // no reply to it will come by, or be known
       ++left;
-      state.unwatched |= uint64_t{1} << i;
+      unwatched |= bit;
       continue;
     }
-    const Tsc timeout = table.services[m.service].timeout_tsc;
-    if (!state.timeouts.watch({m.ledger_ref, stamp, m.node, m.breaker_epoch}, now + timeout))
+    if (m.service != service) {
+      service = m.service;
+      due = state.timeouts.tick_of(now + table.services[service].timeout_tsc);
+    }
+    if (!state.timeouts.watch({m.ledger_ref, stamp, m.node, m.breaker_epoch}, due)) [[unlikely]]
       state.stats->timeouts_untracked.add(1);
   }
+  state.unwatched = (state.unwatched & ~seen) | unwatched;
   state.flights.began.add(commands.count);
   if (left != 0) state.flights.ended.add(left);
 }

@@ -58,11 +58,11 @@ void run(const forward::Table& table, const forward::NodeLive& live_nodes, ledge
 void find_senders(const forward::Table& table, Burst& burst, Selection& live,
                   Verdict stranger) noexcept;
 
-// Commands that are handed to the port right after this: keeps their flights, counts them for
-// their nodes, starts to watch for time-outs. `clients` by position; one with ip_version 0 is a
-// command that control submitted.
+// Commands that are handed to the port right after this, still as they were received: keeps their
+// flights, counts them for their nodes, starts to watch for time-outs. `from_control`: a bit per
+// position of a command that control submitted.
 void record_sent(const forward::Table& table, ledger::Ledger& ledger, State& state,
-                 const Burst& burst, const Selection& commands, const rewrite::Client* clients,
+                 const Burst& burst, const Selection& commands, uint64_t from_control,
                  Tsc now) noexcept;
 
 // A command that record_sent() was told of at `sent`, in this burst, and that the port did not

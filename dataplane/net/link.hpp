@@ -22,6 +22,12 @@ inline constexpr uint8_t kTagSize = sizeof(rte_vlan_hdr);
 // moves the start of the frame: pointers into the packet stay valid. The mbuf has its headroom.
 inline uint8_t* set_link(rte_mbuf* m, Meta& meta, const rte_ether_addr& destination,
                          const rte_ether_addr& source, uint16_t vlan_tci) noexcept {
+  if (vlan_tci == 0 && meta.l3_offset == kEtherSize) [[likely]] {  // only addresses change
+    auto* start = rte_pktmbuf_mtod(m, uint8_t*);
+    std::memcpy(start, &destination, RTE_ETHER_ADDR_LEN);
+    std::memcpy(start + RTE_ETHER_ADDR_LEN, &source, RTE_ETHER_ADDR_LEN);
+    return start;
+  }
   const uint8_t size = vlan_tci ? kEtherSize + kTagSize : kEtherSize;
   if (size != meta.l3_offset) {
     const int grow = size - meta.l3_offset;

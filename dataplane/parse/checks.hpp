@@ -3,9 +3,11 @@
 // usual.hpp. Of no use elsewhere.
 #pragma once
 
+#include <immintrin.h>
 #include <rte_ip.h>
 #include <rte_mbuf.h>
 
+#include <bit>
 #include <cstddef>
 #include <cstring>
 
@@ -52,28 +54,40 @@ LF_INLINE bool bad_ipv4_source(const Table& t, uint32_t source) noexcept {
   return !net::is_ipv4_source(source) || find_own(t, net::from_ipv4(source)) != nullptr;
 }
 
-// flags, intent, severity and attempt lie together in both.
+// What lies together in Meta and in the header, and is taken over together.
 static_assert(offsetof(Meta, attempt) == offsetof(Meta, flags) + 3 &&
               offsetof(lcp::Header, attempt) == offsetof(lcp::Header, flags) + 3);
+static_assert(offsetof(Meta, operator_id) == offsetof(Meta, org_id) + 4 &&
+              offsetof(lcp::Header, operator_id) == offsetof(lcp::Header, org_id) + 4);
+static_assert(offsetof(Meta, target_id) == offsetof(Meta, deadline_us) + 8 &&
+              offsetof(Meta, payload_length) == offsetof(Meta, deadline_us) + 12 &&
+              offsetof(Meta, key_id) == offsetof(Meta, deadline_us) + 14 &&
+              offsetof(lcp::Header, target_id) == offsetof(lcp::Header, deadline_us) + 8 &&
+              offsetof(lcp::Header, payload_length) == offsetof(lcp::Header, deadline_us) + 12 &&
+              offsetof(lcp::Header, key_id) == offsetof(lcp::Header, deadline_us) + 14);
 
 // What the stages read of an LCP header that has been checked.
-LF_INLINE void take_lcp(const Table& t, const Endpoint& endpoint, const lcp::Header& h,
-                        uint16_t payload_length, Kind kind, Meta& meta) noexcept {
+LF_INLINE void take_lcp(const Table& t, const Endpoint& endpoint, const lcp::Header& h, Kind kind,
+                        Meta& meta) noexcept {
+  const auto* from = reinterpret_cast<const uint8_t*>(&h);
+  auto* to = reinterpret_cast<uint8_t*>(&meta);
   const IntentIndex intent = t.intent_index[h.intent];
-  const uint32_t replayable = t.replayable;
+  // Each of the four fields turned around.
+  const __m128i order = _mm_setr_epi8(7, 6, 5, 4, 3, 2, 1, 0, 11, 10, 9, 8, 13, 12, 15, 14);
+  const __m128i tail = _mm_loadu_si128(
+      reinterpret_cast<const __m128i*>(from + offsetof(lcp::Header, deadline_us)));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to + offsetof(Meta, deadline_us)),
+                   _mm_shuffle_epi8(tail, order));
+  uint64_t ids;
+  std::memcpy(&ids, from + offsetof(lcp::Header, org_id), sizeof ids);
+  ids = std::rotl(lcp::be64(ids), 32);
+  std::memcpy(to + offsetof(Meta, org_id), &ids, sizeof ids);
+  std::memcpy(to + offsetof(Meta, flags), from + offsetof(lcp::Header, flags), 4);
   meta.lcp = const_cast<lcp::Header*>(&h);
-  meta.deadline_us = lcp::be64(h.deadline_us);
-  meta.org_id = lcp::be32(h.org_id);
-  meta.operator_id = lcp::be32(h.operator_id);
-  meta.target_id = lcp::be32(h.target_id);
-  meta.payload_length = payload_length;
-  meta.key_id = lcp::be16(h.key_id);
   meta.service = endpoint.service[intent];
-  std::memcpy(reinterpret_cast<uint8_t*>(&meta) + offsetof(Meta, flags),
-              reinterpret_cast<const uint8_t*>(&h) + offsetof(lcp::Header, flags), 4);
   meta.kind = kind;
   meta.intent_index = intent;
-  meta.replayable = replayable >> intent & 1;
+  meta.replayable = t.replayable >> intent & 1;
 }
 
 }  // namespace lf::parse

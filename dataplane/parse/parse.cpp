@@ -85,7 +85,7 @@ LF_INLINE Verdict parse_lcp(const Table& t, const Datagram& d, const uint8_t* by
   if (const Verdict v = lcp::check_header(&h, length); v != Verdict::none) [[unlikely]]
     return v;
   const Kind kind = kind_of(h.type);
-  take_lcp(t, d.endpoint, h, static_cast<uint16_t>(length - sizeof(lcp::Header)), kind, meta);
+  take_lcp(t, d.endpoint, h, kind, meta);
   if (kind == Kind::command && !d.endpoint.takes_commands) [[unlikely]]
     return Verdict::udp_port;
   if (d.ttl <= 1 && (kind == Kind::command || kind == Kind::reply)) [[unlikely]]

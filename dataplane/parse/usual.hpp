@@ -119,7 +119,7 @@ LF_INLINE bool usual_lcp(const UsualFrame& f, const Endpoint& endpoint, uint32_t
   const Kind kind = command ? Kind::command : Kind::reply;
   set_usual(f, end, kind, meta);
   meta.lcp_offset = kUsualLcp;
-  take_lcp(f.table, endpoint, h, payload, kind, meta);
+  take_lcp(f.table, endpoint, h, kind, meta);
   return true;
 }
 

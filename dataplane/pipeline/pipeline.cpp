@@ -198,19 +198,20 @@ void Pipeline::forward(const Snapshot& snapshot, Burst& burst, Selection& live, 
   Shared& shared = *setup_.shared;
   const uint32_t admitted = live.count;
   choose::run(*snapshot.forward, *shared.live, s.choose, burst, live, now);
+  Selection too_big{};
+  rewrite::fit(*snapshot.forward, burst, live, too_big);
   s.clock.mark(Stage::choose, admitted);
+  uint64_t from_control = 0;
   bool replayable = false;
   for (const uint8_t i : live) {
     replayable |= burst.meta[i].replayable;
     if (is_submitted(burst, i)) [[unlikely]]
-      s.clients[i] = {};
-    else
-      s.clients[i] = rewrite::client_of(burst.packets[i], burst.meta[i]);
+      from_control |= uint64_t{1} << i;
   }
-  Selection too_big{};
-  rewrite::to_nodes(*snapshot.forward, snapshot.parse->ports, burst, live, too_big);
-  s.clock.mark(Stage::rewrite, admitted);
-  match::record_sent(*snapshot.forward, *shared.ledger, s.match, burst, live, s.clients, now);
+  if (replayable) note_clients(burst, live, from_control);
+  match::record_sent(*snapshot.forward, *shared.ledger, s.match, burst, live, from_control, now);
+  s.clock.mark(Stage::record, live.count);
+  rewrite::to_nodes(*snapshot.forward, snapshot.parse->ports, burst, live);
   if (replayable) keep_replayable(burst, live, now);
   uint32_t retries = 0;
   PortOut* to = nullptr;
@@ -224,7 +225,7 @@ void Pipeline::forward(const Snapshot& snapshot, Burst& burst, Selection& live, 
     burst.packets[i] = nullptr;
   }
   if (retries != 0) setup_.stats->retries_passed.add(retries);
-  s.clock.mark(Stage::record, live.count);
+  s.clock.mark(Stage::rewrite, live.count);
   if (too_big.count == 0) return;
   for (const uint8_t i : too_big) {
     dedup::give_back(*shared.ledger, s.dedup, burst.meta[i]);

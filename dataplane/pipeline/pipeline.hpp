@@ -127,6 +127,7 @@ class Pipeline {
   void send(Burst& burst, uint8_t position, Outbox& out) noexcept;
   void free_rest(Burst& burst, Outbox& out) noexcept;
   // -- replay.cpp
+  void note_clients(const Burst& burst, const Selection& live, uint64_t from_control) noexcept;
   void keep_replayable(Burst& burst, const Selection& sent, Tsc now) noexcept;
   void take_returned(const Snapshot& snapshot, Burst& burst, Selection& live, Tsc now) noexcept;
   void count_returned(Burst& burst, const Selection& returned) noexcept;

@@ -56,6 +56,16 @@ bool no_node(Verdict verdict) noexcept {
 
 }  // namespace
 
+// Of commands that may be kept, before they are rewritten.
+void Pipeline::note_clients(const Burst& burst, const Selection& live,
+                            uint64_t from_control) noexcept {
+  for (const uint8_t i : live) {
+    const bool on_the_wire = (from_control >> i & 1) == 0;
+    state_->clients[i] =
+        on_the_wire ? rewrite::client_of(burst.packets[i], burst.meta[i]) : rewrite::Client{};
+  }
+}
+
 // For commands that were recorded as sent and are not handed to the port yet.
 void Pipeline::keep_replayable(Burst& burst, const Selection& sent, Tsc now) noexcept {
   State& s = *state_;

@@ -40,7 +40,7 @@ struct State {
   replay::Work kept_work;
   Tsc kept_swept = 0;  // when settled commands were looked for last
   exception::Out exceptions;
-  rewrite::Client clients[kBurstMax];  // by position in the burst
+  rewrite::Client clients[kBurstMax];  // of a burst with replayable commands, by position
   Burst notices;                       // REPLYs to commands that are kept
   Tsc now = 0;                         // of the burst that was forwarded last
   std::atomic<uint64_t> backlog{0};    // packets in the worker's receive queues; read by control

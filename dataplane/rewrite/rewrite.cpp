@@ -127,25 +127,32 @@ void part(Burst& burst, Selection& live, Selection& too_big) noexcept {
 
 }  // namespace
 
-void to_nodes(const forward::Table& table, const net::Ports& ports, Burst& burst, Selection& live,
-              Selection& too_big) noexcept {
+void fit(const forward::Table& table, Burst& burst, Selection& live, Selection& too_big) noexcept {
   bool some_too_big = false;
+  for (const uint8_t i : live) {
+    Meta& meta = burst.meta[i];
+    const forward::Node& node = table.nodes[meta.node];
+    meta.out_port = node.out_port;
+    if (fits(burst.packets[i], meta, node.mtu)) [[likely]]
+      continue;
+    burst.decide(i, Verdict::too_big);
+    some_too_big = true;
+  }
+  if (some_too_big) part(burst, live, too_big);
+}
+
+void to_nodes(const forward::Table& table, const net::Ports& ports, Burst& burst,
+              const Selection& live) noexcept {
   for (const uint8_t i : live) {
     Meta& meta = burst.meta[i];
     rte_mbuf* m = burst.packets[i];
     const forward::Node& node = table.nodes[meta.node];
-    if (!fits(m, meta, node.mtu)) [[unlikely]] {
-      burst.decide(i, Verdict::too_big);
-      some_too_big = true;
-      continue;
-    }
     net::set_link(m, meta, node.mac, node.source_mac, node.vlan_tci);
     if (node.mode == forward::Mode::proxy) {
       set_ends(ports[meta.out_port], m, meta,
                {node.source, node.address, node.source_port, node.port});
     }
   }
-  if (some_too_big) part(burst, live, too_big);
 }
 
 void to_clients(const net::Ports& ports, const Client* clients, Burst& burst, Selection& live,

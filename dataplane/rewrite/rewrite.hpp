@@ -12,10 +12,13 @@
 
 namespace lf::rewrite {
 
-// Commands to meta.node. What does not fit the node's MTU is decided too_big, moved to `too_big`
-// and left as it was received.
-void to_nodes(const forward::Table& table, const net::Ports& ports, Burst& burst, Selection& live,
-              Selection& too_big) noexcept;
+// Sets out_port for meta.node. What does not fit the node's MTU is decided too_big and moved to
+// `too_big`.
+void fit(const forward::Table& table, Burst& burst, Selection& live, Selection& too_big) noexcept;
+
+// Commands that fit, to meta.node.
+void to_nodes(const forward::Table& table, const net::Ports& ports, Burst& burst,
+              const Selection& live) noexcept;
 
 // Takes to_nodes() back for a command in proxy mode that was kept: the packet is as it came from
 // `client`, so it can be sent to another node or answered.

@@ -39,7 +39,6 @@ class Choose : public ::testing::Test {
       for (const Share& s : *pool) {
         if (s.slot == kNoNode) continue;
         table_.nodes[s.slot].service = 0;
-        table_.nodes[s.slot].out_port = static_cast<uint8_t>(s.slot % 7);
         table_.weights[s.slot] = static_cast<uint32_t>(s.weight / total * 4294967295.0);
       }
     }
@@ -124,7 +123,6 @@ TEST_F(Choose, WritesWhatRewriteAndLedgerNeed) {
   run();
   EXPECT_EQ(selection_.count, 2);
   EXPECT_EQ(burst_->meta[0].node, 3);
-  EXPECT_EQ(burst_->meta[1].out_port, 3);
   EXPECT_EQ(burst_->meta[1].breaker_epoch, 77);
   EXPECT_EQ(burst_->meta[1].verdict, Verdict::none);
 }

@@ -89,9 +89,7 @@ struct Fixture {
     EXPECT_EQ(live.count, 1);
     m.node = node;
     m.breaker_epoch = nodes_live->breaker(node).epoch;
-    rewrite::Client client = rewrite::client_of(b.burst->packets[0], m);
-    if (from_control) client = {};
-    record_sent(forward, *ledger, *state, *b.burst, live, &client, now);
+    record_sent(forward, *ledger, *state, *b.burst, live, from_control ? 1 : 0, now);
     return m;
   }
 

@@ -60,7 +60,8 @@ struct Fixture {
     parse();
     for (const uint8_t i : sorted.commands)
       b.burst->meta[i].node = b.burst->meta[i].ip_version == 4 ? 0 : 1;
-    rewrite::to_nodes(table, parse_table.ports, *b.burst, sorted.commands, too_big);
+    rewrite::fit(table, *b.burst, sorted.commands, too_big);
+    rewrite::to_nodes(table, parse_table.ports, *b.burst, sorted.commands);
   }
 };
 
