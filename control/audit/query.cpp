@@ -39,6 +39,7 @@ ReplayOutcome replay_outcome(const Record& r) {
     case Verdict::replay_late:
     case Verdict::replay_exhausted:
     case Verdict::replay_unroutable:
+    case Verdict::replay_uncopied:
       return ReplayOutcome::refused;
     default:
       return ReplayOutcome::none;

@@ -98,7 +98,7 @@ std::vector<rpc::Command> replay_commands(const ReplayDirector& director, const 
       replays += s->replays.read();
       unkept += s->replay_unkept.read();
       refused += s->replay_refused.read();
-      uncopied += s->replay_uncopied.read();
+      uncopied += s->verdicts[static_cast<uint8_t>(Verdict::replay_uncopied)].read();
     }
     return Json{{"runs", std::move(runs)},
                 {"active", director.active()},

@@ -41,6 +41,7 @@ constexpr lcp::Status status_of(Verdict verdict) noexcept {
     case Verdict::replay_late:
     case Verdict::replay_exhausted:
     case Verdict::replay_unroutable:
+    case Verdict::replay_uncopied:
       return lcp::Status::unroutable;
     case Verdict::ledger_full:
     case Verdict::hold_full:

@@ -104,7 +104,7 @@ void admit(State& state, Burst& burst, const Selection& judged, Selection& live,
   keep_undecided(burst, live);
 }
 
-void append_expired(State& state, const Meta& kept, uint64_t now_us) noexcept {
+void append_end(State& state, const Meta& kept, Verdict end, uint64_t now_us) noexcept {
   if (!state.ring || !state.ring->enabled()) return;
   if (make_room(state, 1) == 0) {
     lose(state, kept, state.sequence++, now_us);
@@ -113,8 +113,9 @@ void append_expired(State& state, const Meta& kept, uint64_t now_us) noexcept {
   }
   Record& r = state.ring->at(state.head);
   write(r, kept, state.worker, now_us);
-  r.verdict = static_cast<uint8_t>(Verdict::none);
-  r.flags |= Record::kUnkept;
+  r.verdict = static_cast<uint8_t>(end);
+  r.flags &= static_cast<uint8_t>(~Record::kUnkept);
+  if (end == Verdict::none) r.flags |= Record::kUnkept;
   ++state.head;
   ++state.sequence;
   state.recorded.add(1);

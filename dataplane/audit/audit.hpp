@@ -30,8 +30,9 @@ struct State {
 void admit(State& state, Burst& burst, const Selection& judged, Selection& live,
            uint32_t to_record) noexcept;
 
-// Writes one record of a command that was kept for replay and got no answer before its deadline.
-void append_expired(State& state, const Meta& kept, uint64_t now_us) noexcept;
+// Writes one record of how a command ended that was kept for replay and is in no burst: `none`, it
+// got no answer before its deadline; else why it was not sent again.
+void append_end(State& state, const Meta& kept, Verdict end, uint64_t now_us) noexcept;
 
 // Writes one record for each packet of `packets` that carries LCP.
 void append(State& state, const Burst& burst, const Selection& packets, uint64_t now_us) noexcept;

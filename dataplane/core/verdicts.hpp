@@ -100,7 +100,8 @@ namespace lf {
   X(flow_unknown, 101, drop, flow, "ICMP error about a flow that is not known")                 \
   X(replay_late, 102, drop, replay, "its node failed and its deadline leaves no time to resend")   \
   X(replay_exhausted, 103, drop, replay, "its node failed; the replay plan's budget was used up") \
-  X(replay_unroutable, 104, drop, replay, "its node failed and no other one can take it")
+  X(replay_unroutable, 104, drop, replay, "its node failed and no other one can take it")         \
+  X(replay_uncopied, 105, drop, replay, "its node failed; its packet was in use, no buffer for a copy")
 
 enum class Verdict : uint8_t {
 #define LF_X(id, code, kind, stage, help) id = code,

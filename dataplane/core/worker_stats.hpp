@@ -82,8 +82,7 @@ struct alignas(kCacheLine) WorkerStats {
   Counter retries_passed;      // retries of commands in flight sent on
   Counter replays;             // kept commands sent again after a breaker opened
   Counter replay_unkept;       // replayable commands that could not be kept (pool full)
-  Counter replay_refused;      // kept commands refused, for they could not be sent again in time
-  Counter replay_uncopied;     // kept commands that no free buffer was there for to send them again
+  Counter replay_refused;      // kept commands refused, for they could not be sent again
   Counter timeouts_untracked;  // commands whose time-out could not be watched (wheel full)
   Counter handoff_lost;        // frames that another worker's transmit queue did not take
   std::atomic<uint64_t> generation_since{0};  // TSC when `generation` was first used

@@ -5,6 +5,7 @@
 // which they were received, and they go on like delayed commands whose time has come: to another
 // node, or back to their sender with a reason. Thread: the worker.
 #include "dataplane/core/mbuf_note.hpp"
+#include "dataplane/dedup/dedup.hpp"
 #include "dataplane/parse/table.hpp"
 #include "dataplane/pipeline/pipeline.hpp"
 #include "dataplane/pipeline/state.hpp"
@@ -26,7 +27,7 @@ struct Owed {
   }
   void prefetch(uint64_t ref) const noexcept { ledger.prefetch(ref); }
   void expired(const replay::Kept& kept) const noexcept {
-    audit::append_expired(audit, note_of(kept.mbuf).meta, unix_us);
+    audit::append_end(audit, note_of(kept.mbuf).meta, Verdict::none, unix_us);
   }
 };
 
@@ -107,19 +108,18 @@ void Pipeline::take_returned(const Snapshot& snapshot, Burst& burst, Selection& 
   for (uint32_t k = 0; k < work.count; ++k) {
     const uint32_t place = work.place[k];
     const replay::Kept kept = s.kept.kept(place);
-    rte_mbuf* m = s.kept.take_out(place, setup_.pool);
-    if (m == nullptr) {
-      setup_.stats->replay_uncopied.add(1);
-      continue;
-    }
     const ledger::Withdrawn withdrawn = ledger.withdraw(kept.ledger_ref, kept.stamp);
     if (withdrawn.left != kNoNode) {
       s.match.nodes[withdrawn.left].left.add(1);
       s.match.flights.ended.add(1);
     }
-    s.kept.put_back(place, withdrawn.owned ? nullptr : m);
     if (!withdrawn.owned) {
       s.kept.drop(place);  // answered in this very moment
+      continue;
+    }
+    rte_mbuf* m = s.kept.take_out(place, setup_.pool);
+    if (m == nullptr) {
+      refuse_uncopied(place, unix_us);
       continue;
     }
     s.kept.done(place);
@@ -129,6 +129,19 @@ void Pipeline::take_returned(const Snapshot& snapshot, Burst& burst, Selection& 
     if (work.phase == replay::Phase::refuse) burst.decide(i, why_refused(work, kept, unix_us));
     live.add(i);
   }
+}
+
+// A packet that the driver still has, and no buffer to copy it to, nor one to answer from: nobody
+// is told, but the id is free for the sender's retry.
+void Pipeline::refuse_uncopied(uint32_t place, uint64_t unix_us) noexcept {
+  State& s = *state_;
+  Meta meta = note_of(s.kept.kept(place).mbuf).meta;
+  meta.is_retry = false;  // as restore() has it
+  dedup::give_back(*setup_.shared->ledger, s.dedup, meta);
+  audit::append_end(s.audit, meta, Verdict::replay_uncopied, unix_us);
+  setup_.stats->verdicts[static_cast<uint8_t>(Verdict::replay_uncopied)].add(1);
+  setup_.stats->replay_refused.add(1);
+  s.kept.drop(place);
 }
 
 // What the choice of a node refused is a replay's own outcome, too.

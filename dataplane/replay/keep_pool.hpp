@@ -110,8 +110,8 @@ class KeepPool {
   }
 
   // Once a loop, when orders.active() is not 0: walks on along one order. Fills `work` with
-  // commands to be sent again or refused; for each the caller then calls take_out() and, in the
-  // same loop, done() or put_back().
+  // commands to be sent again or refused; for each the caller then calls take_out() and done(), or
+  // drop(), in the same loop.
   template <typename Owed>
   void poll(Orders& orders, uint64_t now_us, Work& work, Owed&& owed) noexcept {
     work.phase = Phase::none;
@@ -141,13 +141,12 @@ class KeepPool {
     finish_poll(orders, order, work);
   }
 
-  // Between poll() and done() or put_back().
+  // Between poll() and done() or drop().
   const Kept& kept(uint32_t place) const noexcept { return places_[place]; }
 
   // The packet, writable and owned by the caller, its metadata in its Note. When the driver still
   // has the packet it is copied into an mbuf of `copies`; null: there was none, the packet stays.
   rte_mbuf* take_out(uint32_t place, rte_mempool* copies) noexcept;
-  void put_back(uint32_t place, rte_mbuf* m) noexcept { places_[place].mbuf = m; }
   void done(uint32_t place) noexcept;  // frees the place
   void drop(uint32_t place) noexcept;  // frees the place and its packet
 

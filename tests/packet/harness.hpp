@@ -86,6 +86,9 @@ class Rig {
   bool control_is_full = false;
   bool port_is_full = false;
   bool port_is_slow = false;  // it keeps what it was given until the end
+  // With a slow port: nobody gets a buffer any more, until it gives all back that it has.
+  void take_all_buffers();
+  void give_buffers_back();
 
  private:
   Result step(Burst& burst);

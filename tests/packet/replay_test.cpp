@@ -207,6 +207,23 @@ TEST_F(Replay, ARetryIsReplayedInsteadOfItsFirstAttempt) {
   expect_sent(order(Phase::send), {to_second(retry)});
 }
 
+TEST_F(Replay, WithoutABufferForACopyItIsRefusedAndItsIdGivenBack) {
+  rig.port_is_slow = true;  // the driver has the packet still
+  const Packet p = command(1);
+  expect_verdict(rig.run(p), V::forwarded);
+  turn_over();
+  rig.take_all_buffers();
+  const Result r = order(Phase::send);
+  EXPECT_TRUE(r.sent.empty());
+  EXPECT_TRUE(r.verdicts.empty());
+  EXPECT_EQ(rig.count(V::replay_uncopied), 1u);
+  EXPECT_EQ(rig.stats().replay_refused.read(), 1u);
+  EXPECT_EQ(rig.kept(), 0u);
+  EXPECT_EQ(last_record().verdict, static_cast<uint8_t>(V::replay_uncopied));
+  rig.give_buffers_back();
+  expect_verdict(rig.run(p), V::forwarded);  // the sender tries again: a fresh command
+}
+
 TEST_F(Replay, CommandsPastTheirDeadlineAreLetGoAndAudited) {
   Packet p = command(1);
   p.lcp.deadline_us = kNowUs + 3'000'000;

@@ -111,7 +111,7 @@ TEST(AuditStage, AnExpiredCommandIsARecordOrInAGap) {
   Worker w;
   w.packets(1);
   w.burst->meta[0].node = 7;
-  for (uint32_t i = 0; i < 10; ++i) append_expired(w.state, w.burst->meta[0], 5);
+  for (uint32_t i = 0; i < 10; ++i) append_end(w.state, w.burst->meta[0], Verdict::none, 5);
   EXPECT_EQ(w.state.recorded.read(), 7u);  // of eight places one is kept for the gap
   EXPECT_EQ(w.state.lost.read(), 3u);
   auto records = w.take();
@@ -120,13 +120,23 @@ TEST(AuditStage, AnExpiredCommandIsARecordOrInAGap) {
     EXPECT_EQ(r.flags & Record::kUnkept, Record::kUnkept);
     EXPECT_EQ(r.node, 7);
   }
-  append_expired(w.state, w.burst->meta[0], 6);
+  append_end(w.state, w.burst->meta[0], Verdict::none, 6);
   records = w.take();
   ASSERT_EQ(records.size(), 2u);
   EXPECT_EQ(records[0].kind, RecordKind::gap);
   EXPECT_EQ(gap_of(records[0]).first, 7u);
   EXPECT_EQ(gap_of(records[0]).last, 9u);
   EXPECT_EQ(w.state.sequence, 11u);
+}
+
+TEST(AuditStage, AnEndThatIsARefusalHasItsVerdict) {
+  Worker w;
+  w.packets(1);
+  append_end(w.state, w.burst->meta[0], Verdict::replay_uncopied, 5);
+  const auto records = w.take();
+  ASSERT_EQ(records.size(), 1u);
+  EXPECT_EQ(records[0].verdict, static_cast<uint8_t>(Verdict::replay_uncopied));
+  EXPECT_EQ(records[0].flags & Record::kUnkept, 0);
 }
 
 TEST(AuditStage, OverflowBecomesAGapWithItsNumbers) {

@@ -164,8 +164,9 @@ TEST(AuditFilter, EventsHaveNoOutcome) {
 }
 
 TEST(AuditFilter, ReplayOutcomesAreByVerdictAndFlag) {
-  Record sent{}, unkept{}, late{}, expired{}, event{};
-  for (Record* r : {&sent, &unkept, &late, &expired}) r->kind = RecordKind::decision;
+  Record sent{}, unkept{}, late{}, uncopied{}, expired{}, event{};
+  for (Record* r : {&sent, &unkept, &late, &uncopied, &expired}) r->kind = RecordKind::decision;
+  uncopied.verdict = static_cast<uint8_t>(Verdict::replay_uncopied);
   sent.verdict = unkept.verdict = static_cast<uint8_t>(Verdict::forwarded);
   unkept.flags = expired.flags = Record::kUnkept;
   late.verdict = event.verdict = static_cast<uint8_t>(Verdict::replay_late);
@@ -174,11 +175,11 @@ TEST(AuditFilter, ReplayOutcomesAreByVerdictAndFlag) {
     Filter f;
     f.replay = outcome;
     std::vector<const Record*> out;
-    for (const Record* r : {&sent, &unkept, &late, &expired, &event})
+    for (const Record* r : {&sent, &unkept, &late, &uncopied, &expired, &event})
       if (f.matches(*r)) out.push_back(r);
     return out;
   };
-  EXPECT_EQ(matching(ReplayOutcome::refused), std::vector<const Record*>{&late});
+  EXPECT_EQ(matching(ReplayOutcome::refused), (std::vector<const Record*>{&late, &uncopied}));
   EXPECT_EQ(matching(ReplayOutcome::unkept), std::vector<const Record*>{&unkept});
   EXPECT_EQ(matching(ReplayOutcome::expired), std::vector<const Record*>{&expired});
 }

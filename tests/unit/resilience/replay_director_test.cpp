@@ -49,10 +49,7 @@ class ReplayDirectorTest : public ::testing::Test {
       for (int loop = 0; loop < 200; ++loop) {
         pool.poll(*orders, unix_us(), todo, owed);
         (todo.phase == replay::Phase::refuse ? refused : sent) += todo.count;
-        for (uint32_t i = 0; i < todo.count; ++i) {
-          pool.put_back(todo.place[i], nullptr);
-          pool.done(todo.place[i]);
-        }
+        for (uint32_t i = 0; i < todo.count; ++i) pool.drop(todo.place[i]);
       }
   }
   void tick(int64_t ms = 10) {
