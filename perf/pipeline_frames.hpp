@@ -27,8 +27,8 @@ struct Options {
   std::string ledger = "empty";  // what it holds before: empty, half, full, flooded
   uint32_t burst = 32;
   uint32_t size = 128;  // bytes of a frame
-  uint32_t frames = 32768;
-  uint32_t passes = 40;
+  uint32_t frames = 8192;
+  uint32_t passes = 160;
   uint32_t nodes = 3;
   bool stages = false;
   bool no_huge = false;

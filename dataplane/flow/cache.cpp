@@ -1,23 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/flow/cache.hpp"
 
-#include <netinet/in.h>
-
 namespace lf::flow {
-
-Stamp Cache::age_max(const Entry& e, const Ages& ages) noexcept {
-  switch (e.phase) {
-    case Phase::opening:
-      return ages.opening;
-    case Phase::open:
-      return e.key.protocol == IPPROTO_TCP ? ages.tcp_idle : ages.udp_idle;
-    case Phase::closing:
-      return ages.closing;
-    case Phase::reset:
-      break;
-  }
-  return ages.reset;
-}
 
 // The way to fill: a free one, else the one that is worth least.
 uint32_t Cache::victim(Place p, const Ages& ages, Stamp now) const noexcept {

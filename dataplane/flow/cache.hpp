@@ -7,6 +7,7 @@
 #pragma once
 
 #include <immintrin.h>
+#include <netinet/in.h>
 
 #include <algorithm>
 #include <bit>
@@ -109,7 +110,13 @@ class Cache {
   static uint32_t index_of(Place p, uint32_t ways) noexcept {
     return p.bucket * kCacheWays + static_cast<uint32_t>(std::countr_zero(ways));
   }
-  static Stamp age_max(const Entry& e, const Ages& ages) noexcept;
+  static Stamp age_max(const Entry& e, const Ages& ages) noexcept {
+    if (e.phase == Phase::open) [[likely]]
+      return e.key.protocol == IPPROTO_TCP ? ages.tcp_idle : ages.udp_idle;
+    return e.phase == Phase::opening ? ages.opening
+           : e.phase == Phase::closing ? ages.closing
+                                       : ages.reset;
+  }
   uint32_t victim(Place p, const Ages& ages, Stamp now) const noexcept;
 
   ZeroedArray<Bucket> buckets_;

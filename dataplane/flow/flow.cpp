@@ -32,24 +32,20 @@ LF_INLINE void read_key(const rte_mbuf* m, const Meta& meta, Look& look) noexcep
   const uint8_t* l3 = frame + meta.l3_offset;
   const uint8_t* l4 = frame + meta.l4_offset;
   Key& k = look.key;
-  k.protocol = meta.flow_protocol;
-  k.ip_version = meta.ip_version;
-  k.client_port = k.port = 0;
+  const uint8_t protocol = meta.flow_protocol;
   look.tcp_flags = 0;
+  uint32_t ports = 0;
   if (meta.flow_quoted) [[unlikely]] {
     l3 = l4 + sizeof(rte_icmp_hdr);
     l4 = l3 + (meta.ip_version == 4 ? sizeof(rte_ipv4_hdr) : sizeof(rte_ipv6_hdr));
     net::load_addresses(l3, meta.ip_version, k.local, k.client);
-    if (!has_ports(k.protocol)) return;
-    k.port = load16(l4);
-    k.client_port = load16(l4 + 2);
-    return;
+    if (has_ports(protocol)) ports = load16(l4 + 2) | uint32_t{load16(l4)} << 16;
+  } else {
+    net::load_addresses(l3, meta.ip_version, k.client, k.local);
+    if (has_ports(protocol)) std::memcpy(&ports, l4, sizeof ports);
+    if (protocol == IPPROTO_TCP) look.tcp_flags = l4[offsetof(rte_tcp_hdr, tcp_flags)];
   }
-  net::load_addresses(l3, meta.ip_version, k.client, k.local);
-  if (!has_ports(k.protocol)) return;
-  k.client_port = load16(l4);
-  k.port = load16(l4 + 2);
-  if (k.protocol == IPPROTO_TCP) look.tcp_flags = l4[offsetof(rte_tcp_hdr, tcp_flags)];
+  k.set_ends(ports, protocol, meta.ip_version);
 }
 
 uint32_t nat_flags(const Look& look) noexcept {
@@ -96,33 +92,40 @@ bool keep_mapping(const Ages& ages, Nat& nat, Entry& e, const Look& look, const 
 }
 
 // Whether a remembered flow goes on as it is.
-bool goes_on(const Table& t, const Service& service, const Look& look, const Entry& e) noexcept {
+LF_INLINE bool goes_on(const Table& t, bool translated, const Look& look, const Entry& e) noexcept {
   if (e.node >= t.keeps.size() || t.keeps[e.node] != e.node_epoch) return false;
-  if ((service.mode == forward::Mode::nat) != (e.nat != kNoNat)) return false;
+  if (translated != (e.nat != kNoNat)) return false;
   // The client uses a port again: another connection.
   return !(starts(look) && e.phase >= Phase::closing);
 }
 
+bool is_translated(const Table& t, const Meta& meta) noexcept {
+  return t.services[meta.service].mode == forward::Mode::nat;
+}
+
 // The remembered flow of a packet, made ready to be sent; nullptr: it is to be opened.
-LF_INLINE Entry* remembered(const Table& t, Nat& nat, State& s, uint8_t i, const rte_mbuf* m,
-                            const Meta& meta, Stamp now) noexcept {
+LF_INLINE Entry* remembered(const Table& t, bool translated, Nat& nat, State& s, uint8_t i,
+                            const rte_mbuf* m, const Meta& meta, Stamp now) noexcept {
   Look& look = s.look[i];
   uint32_t way = 0;
   Entry* e = s.cache.find(look.place, look.ways, look.key, way);
   if (e == nullptr) return nullptr;
-  const Service& service = t.services[meta.service];
-  if (s.cache.is_expired(look.place, way, *e, t.ages, now) || !goes_on(t, service, look, *e) ||
-      (e->nat != kNoNat && !meta.flow_quoted && !keep_mapping(t.ages, nat, *e, look, m, meta, now)))
+  if (s.cache.is_expired(look.place, way, *e, t.ages, now) || !goes_on(t, translated, look, *e) ||
+      (translated && !meta.flow_quoted && !keep_mapping(t.ages, nat, *e, look, m, meta, now)))
       [[unlikely]] {
     s.cache.erase(look.place, way, s.nodes);
     return nullptr;
   }
-  if (!meta.flow_quoted) {
+  if (!meta.flow_quoted) [[likely]] {
     s.cache.touch(look.place, way, now);
-    follow(*e, look);
+    constexpr uint32_t kTurning = RTE_TCP_SYN_FLAG | RTE_TCP_FIN_FLAG | RTE_TCP_RST_FLAG;
+    if ((look.tcp_flags & kTurning) != 0 || e->phase != Phase::open) [[unlikely]]
+      follow(*e, look);
   }
-  look.nat = e->nat;
-  look.own_port = e->nat_port;
+  if (translated) {
+    look.nat = e->nat;
+    look.own_port = e->nat_port;
+  }
   return e;
 }
 
@@ -180,7 +183,7 @@ Verdict open_one(const Table& t, const forward::Table& nodes, Nat& nat, State& s
   Look& look = s.look[i];
   look.ways = s.cache.ways(look.place);
   // A packet before this one in the burst may have opened it.
-  if (const Entry* e = remembered(t, nat, s, i, m, meta, now)) {
+  if (const Entry* e = remembered(t, is_translated(t, meta), nat, s, i, m, meta, now)) {
     meta.node = e->node;
     return Verdict::none;
   }
@@ -222,39 +225,60 @@ void describe(const Key& k, lcp::Header& h) noexcept {
   std::memcpy(h.trace_id + 8, &k.local.lo, 8);
 }
 
+// Neighbours in a burst mostly are of one service.
+struct LastService {
+  ServiceIndex index = kNoService;
+  bool translated = false, encapsulated = false;
+
+  void look_up(const Table& t, ServiceIndex service) noexcept {
+    if (service == index) [[likely]]
+      return;
+    index = service;
+    const forward::Mode mode = t.services[service].mode;
+    translated = mode == forward::Mode::nat;
+    encapsulated = mode == forward::Mode::ipip || mode == forward::Mode::gue;
+  }
+};
+
 }  // namespace
 
 void find(const Table& table, Nat& nat, State& s, Burst& burst, Selection& live, Tsc now) noexcept {
   s.fresh.count = s.returns.count = 0;
   const Stamp stamp = stamp_of(now);
-  Selection forth{};
+  LastService last;
+  Selection forth;
+  forth.count = 0;
   for (const uint8_t i : live) {
-    if (burst.meta[i].kind == Kind::flow_return) {
+    const Meta& meta = burst.meta[i];
+    if (meta.kind == Kind::flow_return) {
       s.returns.add(i);
       continue;
     }
     forth.add(i);
     Look& look = s.look[i];
-    read_key(burst.packets[i], burst.meta[i], look);
+    read_key(burst.packets[i], meta, look);
     look.hash = hash_of(look.key);
     look.place = s.cache.place_of(look.hash);
     s.cache.prefetch(look.place);
-    const forward::Mode mode = table.services[burst.meta[i].service].mode;
-    if (mode == forward::Mode::ipip || mode == forward::Mode::gue)  // the outer headers go there
+    last.look_up(table, meta.service);
+    if (last.encapsulated)  // the outer headers go there
       __builtin_prefetch(rte_pktmbuf_mtod(burst.packets[i], const uint8_t*) - kCacheLine, 1);
   }
   for (const uint8_t i : forth) s.look[i].ways = s.cache.ways(s.look[i].place);
-  live.count = 0;
+  uint16_t known = 0;
   for (const uint8_t i : forth) {
     Meta& meta = burst.meta[i];
-    const Entry* e = remembered(table, nat, s, i, burst.packets[i], meta, stamp);
+    last.look_up(table, meta.service);
+    const Entry* e =
+        remembered(table, last.translated, nat, s, i, burst.packets[i], meta, stamp);
     if (e == nullptr) [[unlikely]] {
       s.fresh.add(i);
       continue;
     }
     meta.node = e->node;
-    live.add(i);
+    live.index[known++] = i;
   }
+  live.count = known;
   if (s.returns.count != 0) find_returns(table, nat, s, burst, stamp);
 }
 

@@ -55,6 +55,7 @@ Verdict translate_to_client(const Mapping& mapping, rte_mbuf* m, const Meta& met
 
 void to_nodes(const Table& table, const forward::Table& nodes, State& s, Burst& burst,
               Selection& live, Selection& too_big) noexcept {
+  bool all_sent = true;
   for (const uint8_t i : live) {
     Meta& meta = burst.meta[i];
     rte_mbuf* m = burst.packets[i];
@@ -64,6 +65,7 @@ void to_nodes(const Table& table, const forward::Table& nodes, State& s, Burst& 
     if (!fits(m, meta, node.mtu)) [[unlikely]] {
       burst.decide(i, Verdict::too_big);
       too_big.add(i);
+      all_sent = false;
       continue;
     }
     clamp(service, m, meta);
@@ -71,12 +73,14 @@ void to_nodes(const Table& table, const forward::Table& nodes, State& s, Burst& 
       const Verdict v = translate_to_node(node, s.look[i], m, meta);
       if (v != Verdict::none) [[unlikely]] {
         burst.decide(i, v);
+        all_sent = false;
         continue;
       }
     }
     if (service.mode == forward::Mode::ipip || service.mode == forward::Mode::gue) {
       if (!encapsulate(m, meta, service.outer, node, s.look[i].hash)) [[unlikely]] {
         burst.decide(i, Verdict::segmented);
+        all_sent = false;
         continue;
       }
     } else {
@@ -84,7 +88,7 @@ void to_nodes(const Table& table, const forward::Table& nodes, State& s, Burst& 
     }
     s.nodes[meta.node].flow_packets.add(1);
   }
-  keep_undecided(burst, live);
+  if (!all_sent) keep_undecided(burst, live);
 }
 
 void to_clients(const Table& table, const net::Ports& ports, State& s, Burst& burst,

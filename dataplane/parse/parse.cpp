@@ -400,6 +400,8 @@ void part(const Table& table, Burst& burst, uint32_t first, uint32_t end, Sorted
     }
     if (meta.kind == Kind::command) [[likely]] {
       out.commands.add(i);
+    } else if (meta.kind == Kind::flow) {
+      out.flows.add(i);
     } else {
       sort(out, i, meta.kind);
     }

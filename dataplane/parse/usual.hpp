@@ -23,9 +23,7 @@ namespace lf::parse {
 
 // Where the packet before went: to an endpoint, a flow service or neither.
 struct LastPlace {
-  uint32_t address = 0;
-  uint16_t port = 0;
-  uint8_t protocol = 0;
+  uint64_t where = 0;  // place_key() of that packet; 0, of no packet: nothing is known yet
   const Endpoint* endpoint = nullptr;
   const FlowAddress* flow = nullptr;
 };
@@ -136,11 +134,19 @@ LF_INLINE bool usual_flow(const UsualFrame& f, const FlowAddress& flow, uint32_t
   return true;
 }
 
-inline void find_place(const Table& t, const rte_ipv4_hdr& ip, uint16_t port,
+// Destination address and port of an IPv4 packet without options, and its protocol. Together with
+// the bit on top never 0.
+LF_INLINE uint64_t place_key(const rte_ipv4_hdr& ip) noexcept {
+  uint64_t ends;  // destination address, source port, destination port
+  std::memcpy(&ends, &ip.dst_addr, sizeof ends);
+  return (ends & 0xffff'0000'ffff'ffff) | uint64_t{ip.next_proto_id} << 32 | uint64_t{1} << 40;
+}
+
+inline void find_place(const Table& t, const rte_ipv4_hdr& ip, uint16_t port, uint64_t where,
                        LastPlace& last) noexcept {
   const IpAddress own = net::from_ipv4(ip.dst_addr);
   const uint8_t protocol = ip.next_proto_id;
-  last = {.address = ip.dst_addr, .port = port, .protocol = protocol};
+  last = {.where = where};
   if (protocol == IPPROTO_UDP) last.endpoint = find_endpoint(t, own, port, 4);
   const bool may_be_flow = t.has_flows && (protocol == IPPROTO_UDP || protocol == IPPROTO_TCP);
   if (last.endpoint == nullptr && may_be_flow) last.flow = find_flow(t, own, port, protocol, 4);
@@ -150,20 +156,22 @@ inline void find_place(const Table& t, const rte_ipv4_hdr& ip, uint16_t port,
 LF_INLINE bool parse_usual(const Table& t, LastPlace& last, rte_mbuf* m, Meta& meta) noexcept {
   const uint32_t port_id = m->port;
   const uint32_t length = m->data_len;
-  if (m->nb_segs != 1 || port_id >= kPortsMax || length < kUsualLcp) [[unlikely]]
-    return false;
+  static_assert(offsetof(rte_mbuf, port) == offsetof(rte_mbuf, nb_segs) + 2);
+  uint32_t segments_and_port;
+  std::memcpy(&segments_and_port, &m->nb_segs, sizeof segments_and_port);
+  if (std::rotl(segments_and_port - 1, 16) >= kPortsMax || length < kUsualLcp) [[unlikely]]
+    return false;  // not one segment, or from no port of ours
   const UsualFrame f{t, t.ports[port_id], m, rte_pktmbuf_mtod(m, const uint8_t*), length};
   if (net::mac48(f.data) != net::mac48(&f.port.mac) || f.port.vlan_tci != 0 ||
       f.port.kernel_of != net::kNoPort || !is_usual_ipv4(f.data)) [[unlikely]]
     return false;
   const rte_ipv4_hdr& ip = f.ip();
-  const uint16_t port = f.udp().dst_port;
   const uint32_t end = kUsualIp + lcp::be16(ip.total_length);
   if (end > length) [[unlikely]]
     return false;
-  if (ip.dst_addr != last.address || port != last.port || ip.next_proto_id != last.protocol)
-      [[unlikely]]
-    find_place(t, ip, port, last);
+  const uint64_t where = place_key(ip);
+  if (where != last.where) [[unlikely]]
+    find_place(t, ip, f.udp().dst_port, where, last);
   if (last.endpoint != nullptr) return usual_lcp(f, *last.endpoint, end, meta);
   return last.flow != nullptr && usual_flow(f, *last.flow, end, meta);
 }
