@@ -88,6 +88,13 @@ void Compiler::cut(Bits& bits, uint32_t dims) const {
     }
 }
 
+// Workers look bytes up without a test of their range: larger values are as the last that rules
+// tell apart.
+void fill_up(Leaf& leaf) {
+  if (leaf.dim == Dim::clearance || leaf.dim == Dim::mfa || leaf.dim == Dim::severity)
+    leaf.table.resize(256, leaf.table.back());
+}
+
 // Takes dimensions, the one with the fewest classes first, into one slot as long as the product of
 // their numbers of classes is small: their leaves add up to an index into one table.
 void Compiler::group_small(std::vector<ClassMap>& maps) {
@@ -111,6 +118,7 @@ void Compiler::group_small(std::vector<ClassMap>& maps) {
     Leaf leaf{map.dim, part.slot, {}};
     for (const uint32_t c : map.of_value)
       leaf.table.push_back(static_cast<uint16_t>(c * multiplier));
+    fill_up(leaf);
     if (n > 1) program_->leaves.push_back(std::move(leaf));
     BitmapSet set;
     std::vector<uint32_t> merged(rows.size() * n);
@@ -146,6 +154,7 @@ void Compiler::add_single(ClassMap&& map) {
   }
   Leaf leaf{map.dim, part.slot, {}};
   for (const uint32_t c : map.of_value) leaf.table.push_back(static_cast<uint16_t>(renumber[c]));
+  fill_up(leaf);
   program_->leaves.push_back(std::move(leaf));
   part.rows = set.take();
   parts_.push_back(std::move(part));

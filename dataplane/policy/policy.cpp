@@ -36,9 +36,9 @@ uint32_t resolve_patterns(const Program& p, State& state, Meta& m, uint32_t k,
   return row;
 }
 
-void decide(Burst& burst, uint8_t i) noexcept {
+// Denied or held.
+void refuse(Burst& burst, uint8_t i) noexcept {
   Meta& m = burst.meta[i];
-  if (m.outcome == PolicyOutcome::allow) return;
   const bool hold = m.outcome == PolicyOutcome::hold;
   m.reply_status = hold ? lcp::Status::held : lcp::Status::denied;
   burst.decide(i, hold ? Verdict::held : Verdict::policy_denied);
@@ -59,11 +59,12 @@ void end_of_hold(Burst& burst, uint8_t i) noexcept {
                                           : Verdict::held_refused);
 }
 
-// Packets of one program, at most kBurstMax.
-void evaluate(const Program& p, State& state, Burst& burst, const Selection& packets) noexcept {
+// Packets of one program, at most kBurstMax. True: all are allowed.
+bool evaluate(const Program& p, State& state, Burst& burst, const Selection& packets) noexcept {
   uint32_t rows[kBurstMax];
   classify(p, burst.meta, packets.index, packets.count, state.classes);
   first_matches(p, state.classes, packets.count, rows);
+  bool all_allowed = true;
   for (uint32_t k = 0; k < packets.count; ++k) {
     Meta& m = burst.meta[packets.index[k]];
     uint32_t row = rows[k];
@@ -73,8 +74,12 @@ void evaluate(const Program& p, State& state, Burst& burst, const Selection& pac
     m.rule = row == kNoRow ? 0 : p.rows[row].rule;
     m.outcome =
         row == kNoRow ? PolicyOutcome::deny : static_cast<PolicyOutcome>(p.rows[row].outcome);
-    decide(burst, packets.index[k]);
+    if (m.outcome == PolicyOutcome::allow) [[likely]]
+      continue;
+    refuse(burst, packets.index[k]);
+    all_allowed = false;
   }
+  return all_allowed;
 }
 
 // Which program decides about each; commands that were held are decided already.
@@ -90,10 +95,23 @@ void part(const Table& table, Burst& burst, const Selection& live, Selection by_
   }
 }
 
+// Nobody is on another program than the first, and nobody comes back from being held.
+bool all_on_first(const Table& table, const Burst& burst, const Selection& live) noexcept {
+  if (!table.org_program.empty()) return false;
+  bool held = false;
+  for (const uint8_t i : live) held |= was_held(burst.meta[i].origin);
+  return !held;
+}
+
 }  // namespace
 
 void run(const Table& table, State& state, Burst& burst, Selection& live) noexcept {
+  if (all_on_first(table, burst, live)) [[likely]] {
+    if (!evaluate(*table.programs[0], state, burst, live)) keep_undecided(burst, live);
+    return;
+  }
   Selection by_program[2];
+  by_program[0].count = by_program[1].count = 0;
   part(table, burst, live, by_program);
   for (uint32_t which = 0; which < 2; ++which)
     if (by_program[which].count > 0)

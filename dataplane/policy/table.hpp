@@ -32,7 +32,7 @@ struct alignas(kCacheLine) BitLine {
   uint64_t words[8] = {};
 };
 
-// A dimension's value -> what it adds to its slot.
+// A dimension's value -> what it adds to its slot. Dimensions that are a byte have all 256 values.
 struct Leaf {
   Dim dim = Dim::clearance;
   uint8_t slot = 0;

@@ -19,6 +19,7 @@ constexpr bool expired(uint64_t deadline_us, uint64_t unix_us, uint64_t skew_us)
 // unix_us 0: the clock has not been set yet, nothing is refused.
 inline void run(const parse::Table& table, Burst& burst, Selection& live,
                 uint64_t unix_us) noexcept {
+  bool some_expired = false;
   for (const uint8_t i : live) {
     Meta& meta = burst.meta[i];
     if (!expired(meta.deadline_us, unix_us, table.clock_skew_us)) [[likely]]
@@ -26,8 +27,9 @@ inline void run(const parse::Table& table, Burst& burst, Selection& live,
     if (meta.origin == kHoldExpired) continue;  // policy says what became of it
     meta.reply_status = lcp::Status::expired;
     burst.decide(i, Verdict::deadline_expired);
+    some_expired = true;
   }
-  keep_undecided(burst, live);
+  if (some_expired) keep_undecided(burst, live);
 }
 
 }  // namespace lf::validate
