@@ -226,7 +226,8 @@ TEST(Rewrite, KeptCommandIsAsItCameIn) {
           Meta& meta = f.b.burst->meta[0];
           const Client client = client_of(m, meta);
           meta.node = v6 ? 1 : 0;
-          rewrite::to_nodes(f.table, f.parse_table.ports, *f.b.burst, f.sorted.commands, f.too_big);
+          rewrite::fit(f.table, *f.b.burst, f.sorted.commands, f.too_big);
+          rewrite::to_nodes(f.table, f.parse_table.ports, *f.b.burst, f.sorted.commands);
           const Bytes first = f.b.frame(0);
           const uint64_t first_flags = m->ol_flags;
           to_received(f.parse_table.ports, client, m, meta);
@@ -235,7 +236,7 @@ TEST(Rewrite, KeptCommandIsAsItCameIn) {
           }
           EXPECT_EQ(m->ol_flags & RTE_MBUF_F_TX_L4_MASK, 0u);
           EXPECT_EQ(meta.vlan_tci, in_vlan);
-          rewrite::to_nodes(f.table, f.parse_table.ports, *f.b.burst, f.sorted.commands, f.too_big);
+          rewrite::to_nodes(f.table, f.parse_table.ports, *f.b.burst, f.sorted.commands);
           EXPECT_FRAME(f.b.frame(0), first);
           EXPECT_EQ(m->ol_flags, first_flags);
         }
