@@ -22,10 +22,14 @@ inline constexpr uint8_t kTagSize = sizeof(rte_vlan_hdr);
 // moves the start of the frame: pointers into the packet stay valid. The mbuf has its headroom.
 inline uint8_t* set_link(rte_mbuf* m, Meta& meta, const rte_ether_addr& destination,
                          const rte_ether_addr& source, uint16_t vlan_tci) noexcept {
-  if (vlan_tci == 0 && meta.l3_offset == kEtherSize) [[likely]] {  // only addresses change
+  const uint16_t ether_type =
+      lcp::be16(meta.ip_version == 4 ? RTE_ETHER_TYPE_IPV4 : RTE_ETHER_TYPE_IPV6);
+  if (vlan_tci == 0 && meta.l3_offset == kEtherSize) [[likely]] {  // everything stays in its place
     auto* start = rte_pktmbuf_mtod(m, uint8_t*);
     std::memcpy(start, &destination, RTE_ETHER_ADDR_LEN);
     std::memcpy(start + RTE_ETHER_ADDR_LEN, &source, RTE_ETHER_ADDR_LEN);
+    std::memcpy(start + 2 * RTE_ETHER_ADDR_LEN, &ether_type, sizeof(ether_type));
+    meta.vlan_tci = 0;
     return start;
   }
   const uint8_t size = vlan_tci ? kEtherSize + kTagSize : kEtherSize;
@@ -48,8 +52,6 @@ inline uint8_t* set_link(rte_mbuf* m, Meta& meta, const rte_ether_addr& destinat
     std::memcpy(type, &tag, sizeof(tag));
     type += kTagSize;
   }
-  const uint16_t ether_type =
-      lcp::be16(meta.ip_version == 4 ? RTE_ETHER_TYPE_IPV4 : RTE_ETHER_TYPE_IPV6);
   std::memcpy(type, &ether_type, sizeof(ether_type));
   meta.vlan_tci = vlan_tci;
   return frame;
