@@ -21,7 +21,7 @@ uint32_t flag(bool set, uint32_t which) noexcept {
 
 uint8_t flags_of(const Meta& m) noexcept {
   // The policy stage gives every command that it saw a version, or the released command's rule.
-  const bool released = m.origin != Origin::wire && was_held(m.origin);
+  const bool released = was_held(m.origin);
   const bool evaluated = m.policy_version != 0 && !released;
   // What replay has to say is only about commands that were sent.
   const bool unkept = m.replayable && m.unkept && m.verdict == Verdict::forwarded;
@@ -35,8 +35,7 @@ uint8_t flags_of(const Meta& m) noexcept {
 
 // Neighbours that a record has in common with the header and with Meta are copied together.
 constexpr size_t kDecisionSize = 16;
-static_assert(offsetof(Record, command_id) == offsetof(Record, trace_id) + 16 &&
-              offsetof(Record, operator_id) == offsetof(Record, org_id) + 4 &&
+static_assert(offsetof(Record, operator_id) == offsetof(Record, org_id) + 4 &&
               offsetof(Record, node) == offsetof(Record, role_bits) + 14 &&
               offsetof(Meta, operator_id) == offsetof(Meta, org_id) + 4 &&
               offsetof(Meta, pattern_bits) == offsetof(Meta, role_bits) + 4 &&

@@ -147,20 +147,20 @@ void record_outcome(const Table& table, const NodeLive& live_nodes, State& state
                  flight.breaker_epoch, good, !good);
 }
 
-// Of a command that still is as it was received. `by_time`: a flight with nothing but the time.
-FlightWords flight_of(const rte_mbuf* packet, const Meta& m, bool from_control,
-                      const FlightWords& by_time) noexcept {
+// Of a command that still is as it was received.
+FlightWords flight_of(const rte_mbuf* packet, const Meta& m, bool from_control, Tsc now) noexcept {
   FlightWords f;
   if (from_control) [[unlikely]]
     std::memset(f.word, 0, sizeof f.word);
   else
     rewrite::client_words(packet, m, f.word);
-  const uint32_t flags = (m.replayable ? ledger::kFlightReplayable : 0u) |
-                         (from_control ? ledger::kFlightFromControl : 0u);
-  f.word[5] |= uint64_t{m.service} << 48;
-  f.word[6] = by_time.word[6] | m.node | uint64_t{m.breaker_epoch} << 16 |
-              uint64_t{m.attempt | flags << 8} << 32;
-  f.word[7] = by_time.word[7];
+  f.set_service(m.service);
+  f.set_rest({.sent = now,
+              .node = m.node,
+              .breaker_epoch = m.breaker_epoch,
+              .attempt = m.attempt,
+              .flags = static_cast<uint8_t>((m.replayable ? ledger::kFlightReplayable : 0) |
+                                            (from_control ? ledger::kFlightFromControl : 0))});
   return f;
 }
 
@@ -218,8 +218,6 @@ void find_senders(const Table& table, Burst& burst, Selection& live, Verdict str
 void record_sent(const Table& table, Ledger& ledger, State& state, const Burst& burst,
                  const Selection& commands, uint64_t from_control, Tsc now) noexcept {
   const uint32_t stamp = ledger::stamp_of(now);
-  FlightWords by_time;
-  by_time.set_rest({.sent = now, .node = 0});
   ServiceIndex service = kNoService;
   uint64_t due = 0;  // of that service's commands
   uint32_t left = 0;
@@ -228,7 +226,7 @@ void record_sent(const Table& table, Ledger& ledger, State& state, const Burst& 
     const Meta& m = burst.meta[i];
     const uint64_t bit = uint64_t{1} << i;
     const ledger::Sent sent = ledger.record_sent(
-        m.ledger_ref, flight_of(burst.packets[i], m, (from_control & bit) != 0, by_time),
+        m.ledger_ref, flight_of(burst.packets[i], m, (from_control & bit) != 0, now),
         m.is_retry, now, state.counts);
     if (sent.left != kNoNode) {
       state.nodes[sent.left].left.add(1);

@@ -100,6 +100,23 @@ TEST(Rewrite, ProxyInBothFamiliesWithOddPayloads) {
   }
 }
 
+TEST(Rewrite, AClientInWordsIsTheSame) {
+  for (const bool v6 : {false, true})
+    for (const uint16_t vlan : {0, 7}) {
+      Fixture f;
+      Packet in;
+      if (v6) in.src = kClient6, in.dst = kOwn6;
+      if (vlan) in.vlan = vlan;
+      const rte_mbuf* m = f.add(in);
+      f.parse();
+      const Client client = client_of(m, f.b.burst->meta[0]);
+      uint64_t words[6];
+      client_words(m, f.b.burst->meta[0], words);
+      EXPECT_EQ(std::memcmp(words, &client, kClientBytes), 0) << v6 << vlan;
+      EXPECT_EQ(words[5] >> 48, 0u);
+    }
+}
+
 TEST(Rewrite, MissingUdpChecksumStaysMissing) {
   Fixture f;
   const Packet in{.udp_checksum = 0};
