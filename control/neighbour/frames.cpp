@@ -9,24 +9,20 @@
 #include <cstring>
 
 #include "dataplane/net/address.hpp"
+#include "dataplane/net/neighbour_discovery.hpp"
 
 namespace lf::neighbour {
 namespace {
 
 constexpr size_t kFrameMin = 60;
 constexpr uint8_t kIcmp6 = 58;
-constexpr uint8_t kSolicitation = 135, kAdvertisement = 136;
-constexpr uint8_t kOptionSource = 1, kOptionTarget = 2;
 
-struct NeighbourMessage {
-  uint8_t type, code;
-  uint16_t checksum;
-  uint32_t flags;
-  uint8_t target[16];
-  uint8_t option_type, option_length;  // length in units of 8 bytes
-  uint8_t mac[RTE_ETHER_ADDR_LEN];
+// A message with the one option that its sender has to give.
+struct Message {
+  net::NeighbourMessage head;
+  net::LinkLayerOption option;
 } __attribute__((packed));
-static_assert(sizeof(NeighbourMessage) == 32);
+static_assert(sizeof(Message) == 32);
 
 template <typename T>
 T* append(std::vector<uint8_t>& frame) {
@@ -78,20 +74,20 @@ std::vector<uint8_t> solicitation(const Question& q) {
   ethernet(frame, q, q.unicast_to.value_or(group_mac), RTE_ETHER_TYPE_IPV6);
   rte_ipv6_hdr ip{};
   ip.vtc_flow = rte_cpu_to_be_32(6u << 28);
-  ip.payload_len = rte_cpu_to_be_16(sizeof(NeighbourMessage));
+  ip.payload_len = rte_cpu_to_be_16(sizeof(Message));
   ip.proto = kIcmp6;
-  ip.hop_limits = 255;
+  ip.hop_limits = net::kDiscoveryHopLimit;
   net::to_ipv6(q.source, ip.src_addr);
   std::memcpy(ip.dst_addr, q.unicast_to ? target : group, 16);
-  NeighbourMessage message{};
-  message.type = kSolicitation;
-  std::memcpy(message.target, target, 16);
-  message.option_type = kOptionSource;
-  message.option_length = 1;
-  std::memcpy(message.mac, &q.source_mac, sizeof message.mac);
-  message.checksum = rte_ipv6_udptcp_cksum(&ip, &message);
+  Message message{};
+  message.head.type = net::kNeighbourSolicitation;
+  std::memcpy(message.head.target, target, 16);
+  message.option.type = net::kSourceLinkLayer;
+  message.option.length = 1;
+  std::memcpy(message.option.mac, &q.source_mac, sizeof message.option.mac);
+  message.head.checksum = rte_ipv6_udptcp_cksum(&ip, &message);
   *append<rte_ipv6_hdr>(frame) = ip;
-  *append<NeighbourMessage>(frame) = message;
+  *append<Message>(frame) = message;
   return frame;
 }
 
@@ -109,21 +105,23 @@ std::optional<Heard> read_arp(std::span<const uint8_t> packet) {
 
 std::optional<Heard> read_advertisement(std::span<const uint8_t> packet) {
   rte_ipv6_hdr ip;
-  NeighbourMessage message;
+  Message message;
   if (packet.size() < sizeof ip + sizeof message) return std::nullopt;
   std::memcpy(&ip, packet.data(), sizeof ip);
   std::memcpy(&message, packet.data() + sizeof ip, sizeof message);
   const uint16_t length = rte_be_to_cpu_16(ip.payload_len);
-  if (ip.proto != kIcmp6 || ip.hop_limits != 255 || length < sizeof message ||
-      packet.size() < sizeof ip + length || message.type != kAdvertisement || message.code != 0 ||
-      message.option_type != kOptionTarget || message.option_length != 1) {
+  if (ip.proto != kIcmp6 || ip.hop_limits != net::kDiscoveryHopLimit || length < sizeof message ||
+      packet.size() < sizeof ip + length || message.head.type != net::kNeighbourAdvertisement ||
+      message.head.code != 0 ||
+      message.option.type != net::kTargetLinkLayer || message.option.length != 1) {
     return std::nullopt;
   }
   std::vector<uint8_t> summed(packet.begin() + sizeof ip, packet.begin() + sizeof ip + length);
-  std::memset(summed.data() + offsetof(NeighbourMessage, checksum), 0, sizeof message.checksum);
-  if (rte_ipv6_udptcp_cksum(&ip, summed.data()) != message.checksum) return std::nullopt;
-  Heard heard{.address = net::from_ipv6(message.target)};
-  std::memcpy(&heard.mac, message.mac, sizeof message.mac);
+  std::memset(summed.data() + offsetof(net::NeighbourMessage, checksum), 0,
+              sizeof message.head.checksum);
+  if (rte_ipv6_udptcp_cksum(&ip, summed.data()) != message.head.checksum) return std::nullopt;
+  Heard heard{.address = net::from_ipv6(message.head.target)};
+  std::memcpy(&heard.mac, message.option.mac, sizeof message.option.mac);
   return heard;
 }
 

@@ -14,6 +14,7 @@
 #include "dataplane/lcp/header.hpp"
 #include "dataplane/net/address.hpp"
 #include "dataplane/net/checksum.hpp"
+#include "dataplane/net/neighbour_discovery.hpp"
 #include "dataplane/net/turn.hpp"
 
 namespace lf::exception {
@@ -92,8 +93,8 @@ Outcome take_icmp6(const parse::Table& t, rte_mbuf* m, const Meta& meta, bool ow
   const auto& icmp = *reinterpret_cast<const rte_icmp_hdr*>(frame + meta.l4_offset);
   const uint32_t length = be16(ip.payload_len);
   if (length < kIcmpSize) return Verdict::arp_malformed;
-  const bool solicitation = icmp.icmp_type == 135;
-  const bool advertisement = icmp.icmp_type == 136;
+  const bool solicitation = icmp.icmp_type == net::kNeighbourSolicitation;
+  const bool advertisement = icmp.icmp_type == net::kNeighbourAdvertisement;
   if (!own && !solicitation && !advertisement) return Elsewhere{Verdict::not_ours};
   if (net::fold(net::pseudo_sum_ipv6(ip, IPPROTO_ICMPV6, length) + net::sum_bytes(&icmp, length)) !=
       0xffff)

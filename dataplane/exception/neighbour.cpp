@@ -12,6 +12,7 @@
 #include "dataplane/lcp/header.hpp"
 #include "dataplane/net/address.hpp"
 #include "dataplane/net/checksum.hpp"
+#include "dataplane/net/neighbour_discovery.hpp"
 
 namespace lf::exception {
 namespace {
@@ -19,26 +20,9 @@ namespace {
 using lcp::be16;
 using lcp::be32;
 
-constexpr uint8_t kDiscoveryHopLimit = 255;
-constexpr uint8_t kSourceLinkLayer = 1;
-constexpr uint8_t kTargetLinkLayer = 2;
-constexpr uint8_t kAdvertisement = 136;
-constexpr uint32_t kSolicited = 0x40000000;
-constexpr uint32_t kOverride = 0x20000000;
-
-// Solicitation and advertisement; options follow.
-struct Message {
-  uint8_t type, code;
-  uint16_t checksum;
-  uint32_t flags;
-  uint8_t target[16];
-} __attribute__((packed));
-static_assert(sizeof(Message) == 24);
-
-struct LinkLayerOption {
-  uint8_t type, length;
-  uint8_t mac[RTE_ETHER_ADDR_LEN];
-} __attribute__((packed));
+using net::kDiscoveryHopLimit;
+using net::LinkLayerOption;
+using Message = net::NeighbourMessage;
 
 bool is_own_here(const parse::Table& t, const IpAddress& a, const Meta& meta) noexcept {
   const parse::OwnAddress* own = parse::find_own(t, a);
@@ -63,7 +47,7 @@ bool options_are_sound(const uint8_t* options, uint32_t length, bool& source_mac
     if (length - at < 2) return false;
     const uint32_t size = options[at + 1] * 8u;
     if (size == 0 || size > length - at) return false;
-    source_mac |= options[at] == kSourceLinkLayer;
+    source_mac |= options[at] == net::kSourceLinkLayer;
     at += size;
   }
   return true;
@@ -97,9 +81,9 @@ void advertise(const parse::Table& t, uint8_t* frame, const Meta& meta, bool sol
   ip.hop_limits = kDiscoveryHopLimit;
   std::memcpy(ip.dst_addr, solicited ? ip.src_addr : kAllNodes, sizeof(ip.dst_addr));
   std::memcpy(ip.src_addr, message.target, sizeof(ip.src_addr));
-  message.type = kAdvertisement;
-  message.flags = be32(solicited ? kSolicited | kOverride : kOverride);
-  option.type = kTargetLinkLayer;
+  message.type = net::kNeighbourAdvertisement;
+  message.flags = be32(solicited ? net::kSolicited | net::kOverride : net::kOverride);
+  option.type = net::kTargetLinkLayer;
   option.length = 1;
   std::memcpy(option.mac, &t.ports[meta.in_port].mac, sizeof(option.mac));
   message.checksum = 0;

@@ -9,26 +9,14 @@
 
 #include "dataplane/lcp/header.hpp"
 #include "dataplane/net/address.hpp"
+#include "dataplane/net/neighbour_discovery.hpp"
 #include "tools/lf_gen/layout.hpp"
 
 namespace lf::gen {
 namespace {
 
-constexpr uint8_t kSolicitation = 135, kAdvertisement = 136;
-constexpr uint32_t kSolicitedOverride = 0x60000000;
-constexpr uint8_t kTargetLinkLayer = 2;
-constexpr uint8_t kHopLimit = 255;
+using Message = net::NeighbourMessage;
 
-struct Message {
-  uint8_t type, code;
-  uint16_t checksum;
-  uint32_t flags;
-  uint8_t target[16];
-} __attribute__((packed));
-struct LinkLayerOption {
-  uint8_t type, length;
-  uint8_t mac[RTE_ETHER_ADDR_LEN];
-} __attribute__((packed));
 constexpr uint32_t kSolicitationSize = sizeof(rte_ipv6_hdr) + sizeof(Message);
 
 bool is_arp_request(std::span<const uint8_t> packet) {
@@ -40,7 +28,7 @@ bool is_arp_request(std::span<const uint8_t> packet) {
 bool is_solicitation(std::span<const uint8_t> packet) {
   return packet.size() >= kSolicitationSize &&
          reinterpret_cast<const rte_ipv6_hdr*>(packet.data())->proto == IPPROTO_ICMPV6 &&
-         packet[sizeof(rte_ipv6_hdr)] == kSolicitation;
+         packet[sizeof(rte_ipv6_hdr)] == net::kNeighbourSolicitation;
 }
 
 // Both turn a request that lies at `packet` into its reply, and return the reply's length.
@@ -60,16 +48,16 @@ uint32_t turn_arp(uint8_t* packet, const rte_ether_addr& mac) {
 uint32_t turn_solicitation(uint8_t* packet, const rte_ether_addr& mac) {
   auto* ip = reinterpret_cast<rte_ipv6_hdr*>(packet);
   auto* message = reinterpret_cast<Message*>(ip + 1);
-  auto* option = reinterpret_cast<LinkLayerOption*>(message + 1);
+  auto* option = reinterpret_cast<net::LinkLayerOption*>(message + 1);
   // Without a source it is duplicate address detection: the sender's own.
   if (net::from_ipv6(ip->src_addr) == IpAddress{}) return 0;
   std::memcpy(ip->dst_addr, ip->src_addr, sizeof(ip->dst_addr));
   std::memcpy(ip->src_addr, message->target, sizeof(ip->src_addr));
   ip->payload_len = RTE_BE16(sizeof(*message) + sizeof(*option));
-  ip->hop_limits = kHopLimit;
-  message->type = kAdvertisement;
-  message->flags = lcp::be32(kSolicitedOverride);
-  option->type = kTargetLinkLayer;
+  ip->hop_limits = net::kDiscoveryHopLimit;
+  message->type = net::kNeighbourAdvertisement;
+  message->flags = lcp::be32(net::kSolicited | net::kOverride);
+  option->type = net::kTargetLinkLayer;
   option->length = 1;
   std::memcpy(option->mac, &mac, sizeof(option->mac));
   message->checksum = 0;
