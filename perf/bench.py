@@ -68,6 +68,7 @@ MICRO = [
     ("auth_bench", "stage/orgs:1000/payload:0", "stage.authenticate.1000", None),
     ("auth_bench", "lanes/path:0/payload:6", "cmac.aesni", "lanes/path:-1/payload:6"),
     ("auth_bench", "lanes/path:1/payload:6", "cmac.vaes512", "lanes/path:-1/payload:6"),
+    ("auth_bench", "lanes/path:2/payload:6", "cmac.vaes256", "lanes/path:-1/payload:6"),
     ("identity_bench", "identity.look_up/100000", "identity.look_up.100000", None),
     ("forward_bench", "choose/weighted/1000", "stage.choose.1000", "baseline/linear/1000"),
     ("stage_bench", "rewrite_to_nodes/4", "stage.rewrite", None),

@@ -12,6 +12,7 @@
 #include "control/metrics/commands.hpp"
 #include "control/metrics/render.hpp"
 #include "control/xdp/host_ports.hpp"
+#include "dataplane/crypto/cmac_lanes.hpp"
 
 namespace lf::daemon {
 namespace {
@@ -205,8 +206,9 @@ int Daemon::run() {
     spdlog::error("{}", started.error().message);
     return 1;
   }
-  spdlog::info("running: {} workers, {} ports, {} services", workers_->count(),
-               ports_->ports().size(), config_.services.size());
+  spdlog::info("running: {} workers, {} ports, {} services, tags by {}", workers_->count(),
+               ports_->ports().size(), config_.services.size(),
+               crypto::name_of(crypto::chosen_cmac_path()));
   sd_notify(0, "READY=1");
   loop_->run();
   sd_notify(0, "STOPPING=1");

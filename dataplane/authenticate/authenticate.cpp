@@ -53,16 +53,11 @@ void prefetch_key(const crypto::CmacKey& key) noexcept {
     rte_prefetch0(p + line * kCacheLine);
 }
 
-crypto::CmacJob job_of(const Table& table, uint32_t key, const lcp::Header* h,
-                       uint32_t payload_length) noexcept {
-  prefetch_key(table.keys[key]);
-  return {&table.keys[key], reinterpret_cast<const uint8_t*>(h), payload_length};
-}
-
 // Notes a tag that is to be checked.
 void add_job(const Table& table, State& state, const Meta& m, const Place& place, uint32_t key,
              uint32_t i, uint32_t jobs) noexcept {
-  state.jobs[jobs] = job_of(table, key, m.lcp, m.payload_length);
+  prefetch_key(table.keys[key]);
+  state.batch.set(jobs, &table.keys[key], m.lcp, m.payload_length);
   state.orgs[jobs] = place.org;
   state.positions[jobs] = static_cast<uint8_t>(i);
 }
@@ -120,12 +115,12 @@ void run(const Table& table, State& state, Burst& burst, Selection& live, Tsc) n
   uint32_t jobs = 0;
   for (const uint8_t i : live) jobs += look_up(table, state, burst, i, jobs);
 
-  crypto::cmac_lanes(state.jobs, jobs, state.tags);
+  crypto::cmac_lanes(state.batch, jobs);
   uint32_t right = 0;
   for (uint32_t k = 0; k < jobs; ++k) {
     const uint32_t i = state.positions[k];
     Meta& m = burst.meta[i];
-    if (crypto::equal_tags(state.tags[k], m.lcp->tag)) [[likely]] {
+    if (crypto::equal_tags(state.batch.tag[k], m.lcp->tag)) [[likely]] {
       m.org = state.orgs[k];
       m.authenticated = true;
       ++right;
@@ -156,13 +151,14 @@ uint32_t sign(const Table& table, State& state, lcp::Header* const* datagrams,
       h.key_id = lcp::be16(place->key_id[0]);
     }
     h.flags |= lcp::kFlagTagged;
-    state.jobs[jobs] = job_of(table, key, &h, lcp::be16(h.payload_length));
+    prefetch_key(table.keys[key]);
+    state.batch.set(jobs, &table.keys[key], &h, lcp::be16(h.payload_length));
     state.positions[jobs++] = static_cast<uint8_t>(i);
   }
 
-  crypto::cmac_lanes(state.jobs, jobs, state.tags);
+  crypto::cmac_lanes(state.batch, jobs);
   for (uint32_t k = 0; k < jobs; ++k)
-    std::memcpy(datagrams[state.positions[k]]->tag, state.tags[k].bytes, lcp::kTagSize);
+    std::memcpy(datagrams[state.positions[k]]->tag, state.batch.tag[k].bytes, lcp::kTagSize);
   return jobs;
 }
 

@@ -18,12 +18,13 @@
 
 namespace lf::authenticate {
 
+static_assert(crypto::kCmacBatchMax == kBurstMax);
+
 // Scratch of one worker: nothing in it outlives a call.
 struct State {
-  crypto::CmacJob jobs[kBurstMax];
-  crypto::CmacTag tags[kBurstMax];
+  crypto::CmacBatch batch;
   OrgIndex orgs[kBurstMax];
-  uint8_t positions[kBurstMax];  // of jobs in the burst
+  uint8_t positions[kBurstMax];  // of the batch's datagrams in the burst
 };
 
 void run(const Table& table, State& state, Burst& burst, Selection& live, Tsc now) noexcept;

@@ -26,7 +26,7 @@ void double_block(const uint8_t in[16], uint8_t out[16]) noexcept {
 }  // namespace
 
 CmacKey expand_cmac_key(const std::array<uint8_t, 16>& key) noexcept {
-  __m128i k[11];
+  __m128i k[CmacKey::kRows];
   k[0] = _mm_loadu_si128(reinterpret_cast<const __m128i*>(key.data()));
   k[1] = next_round_key<0x01>(k[0]);
   k[2] = next_round_key<0x02>(k[1]);
@@ -39,9 +39,11 @@ CmacKey expand_cmac_key(const std::array<uint8_t, 16>& key) noexcept {
   k[9] = next_round_key<0x1b>(k[8]);
   k[10] = next_round_key<0x36>(k[9]);
 
+  k[CmacKey::kBetween] = _mm_xor_si128(k[0], k[CmacKey::kFinal]);
+
   __m128i zero = k[0];  // AES of the zero block
-  for (int r = 1; r < 10; ++r) zero = _mm_aesenc_si128(zero, k[r]);
-  zero = _mm_aesenclast_si128(zero, k[10]);
+  for (uint32_t r = 1; r < CmacKey::kFinal; ++r) zero = _mm_aesenc_si128(zero, k[r]);
+  zero = _mm_aesenclast_si128(zero, k[CmacKey::kFinal]);
 
   CmacKey out;
   std::memcpy(out.round, k, sizeof(k));

@@ -11,7 +11,11 @@
 namespace lf::crypto {
 
 struct alignas(kCacheLine) CmacKey {
-  uint8_t round[11][16] = {};
+  // Round keys; kBetween is the last and the first in one: a block ends with one and the next begins
+  // with the other, and both are only added.
+  static constexpr uint32_t kFinal = 10, kBetween = 11, kRows = 12;
+
+  uint8_t round[kRows][16] = {};
   uint8_t subkey[2][16] = {};  // RFC 4493's K1 (whole last block) and K2 (padded last block)
 };
 static_assert(sizeof(CmacKey) == 4 * kCacheLine);

@@ -11,8 +11,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "dataplane/crypto/cmac_kernel_aesni.hpp"
-#include "dataplane/crypto/cmac_kernel_vaes.hpp"
+#include "dataplane/crypto/cmac_kernels.hpp"
 
 namespace lf::crypto {
 namespace {
@@ -24,83 +23,80 @@ alignas(32) constexpr uint8_t kShift[32] = {
     0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80};
 alignas(32) constexpr uint8_t kPad[32] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x80};
 
-uint32_t payload_blocks(const CmacJob& job) noexcept {
-  return (job.payload_length + 15) / 16;
+uint32_t payload_blocks(uint32_t length) noexcept {
+  return (length + 15) / 16;
 }
 
-// The last block of a payload of at least one byte, padded and masked with its subkey. Reads 16
-// bytes that end with the payload: what precedes it is the datagram's own header.
-__m128i last_block(const CmacJob& job) noexcept {
-  const uint32_t n = (job.payload_length - 1) % 16 + 1;
-  const uint8_t* end = job.datagram + kPayloadOffset + job.payload_length;
-  const __m128i moved = _mm_shuffle_epi8(load_block(end - 16), load_block(kShift + 16 - n));
-  return _mm_xor_si128(_mm_or_si128(moved, load_block(kPad + 16 - n)),
-                       load_block(job.key->subkey[n != 16]));
+// How payloads of one length, of at least one byte, become last blocks.
+struct Ending {
+  __m128i shift, pad;
+  uint32_t length, subkey;
+
+  explicit Ending(uint32_t payload_length) noexcept : length(payload_length) {
+    const uint32_t missing = -payload_length % 16;
+    shift = load_block(kShift + missing);
+    pad = load_block(kPad + missing);
+    subkey = missing != 0;
+  }
+  // The last block, padded and masked with its subkey. Reads 16 bytes that end with the payload:
+  // what precedes it is the datagram's own header.
+  __m128i of(const CmacBatch& batch, uint32_t i) const noexcept {
+    const uint8_t* end = batch.datagram[i] + kPayloadOffset + length;
+    const __m128i moved = _mm_shuffle_epi8(load_block(end - 16), shift);
+    return _mm_xor_si128(_mm_or_si128(moved, pad), load_block(batch.key[i]->subkey[subkey]));
+  }
+};
+
+// The header's last block; masked when the message ends there.
+__m128i header_end(const CmacBatch& batch, uint32_t i) noexcept {
+  const __m128i ends_here = _mm_set1_epi32(batch.payload_length[i] ? 0 : -1);
+  return _mm_xor_si128(load_block(batch.datagram[i] + (kHeaderBlocks - 1) * 16),
+                       _mm_and_si128(load_block(batch.key[i]->subkey[0]), ends_here));
 }
 
-void store_tag(CmacTag& tag, __m128i state) noexcept {
-  _mm_store_si128(reinterpret_cast<__m128i*>(tag.bytes), state);
-}
-
-// kLanes messages. True: tags[] are the tags. False: of those without payload; of the others they
-// are the states after the header.
+// kLanes messages from `first` on. True: their tags are set. False: those of messages without
+// payload; of the others they are the states after the header.
 template <typename Kernel>
-bool run_full_group(const CmacJob* jobs, CmacTag* tags) noexcept {
+bool run_group(CmacBatch& batch, uint32_t first) noexcept {
   constexpr uint32_t kLanes = Kernel::kLanes;
-  typename Kernel::Data data;
-  typename Kernel::Keys keys;
-  const uint32_t blocks = payload_blocks(jobs[0]);
-  uint32_t differing = 0;
+  alignas(kCacheLine) __m128i last[kLanes];
+  const uint32_t* const lengths = batch.payload_length + first;
+  const uint32_t length = lengths[0];
+  uint32_t lengths_differ = 0, blocks_differ = 0;
   for (uint32_t l = 0; l < kLanes; ++l) {
-    data.key[l] = jobs[l].key;
-    data.from[l] = jobs[l].datagram;
-    differing |= payload_blocks(jobs[l]) ^ blocks;
+    lengths_differ |= lengths[l] ^ length;
+    blocks_differ |= (lengths[l] + 15) ^ (length + 15);
   }
-  Kernel::take_keys(keys, data);
-  if (differing) {
-    for (uint32_t l = 0; l < kLanes; ++l) {
-      const __m128i ends_here = _mm_set1_epi32(jobs[l].payload_length ? 0 : -1);
-      data.last[l] = _mm_and_si128(load_block(data.key[l]->subkey[0]), ends_here);
-    }
-    Kernel::run_headers(data, keys);
-  } else if (blocks == 0) {
-    for (uint32_t l = 0; l < kLanes; ++l) data.last[l] = load_block(data.key[l]->subkey[0]);
-    Kernel::run_headers(data, keys);
+  const bool in_lockstep = blocks_differ < 16;
+  const uint32_t blocks = in_lockstep ? payload_blocks(length) : 0;
+  if (blocks == 0) {
+    for (uint32_t l = 0; l < kLanes; ++l) last[l] = header_end(batch, first + l);
+  } else if (lengths_differ == 0) {
+    const Ending ending(length);
+    for (uint32_t l = 0; l < kLanes; ++l) last[l] = ending.of(batch, first + l);
   } else {
-    for (uint32_t l = 0; l < kLanes; ++l) data.last[l] = last_block(jobs[l]);
-    Kernel::run_messages(data, keys, blocks);
+    for (uint32_t l = 0; l < kLanes; ++l) last[l] = Ending(lengths[l]).of(batch, first + l);
   }
-  std::memcpy(tags, data.state, sizeof(data.state));
-  return !differing;
+  Kernel::run_messages({batch.key + first, batch.datagram + first}, last, blocks,
+                       batch.tag + first);
+  return in_lockstep;
 }
 
-// 1 to kLanes messages: lanes without one repeat the first.
-template <typename Kernel>
-bool run_group(const CmacJob* jobs, uint32_t count, CmacTag* tags) noexcept {
-  if (count >= Kernel::kLanes) return run_full_group<Kernel>(jobs, tags);
-  CmacJob padded[Kernel::kLanes];
-  CmacTag padded_tags[Kernel::kLanes];
-  for (uint32_t l = 0; l < Kernel::kLanes; ++l) padded[l] = jobs[l < count ? l : 0];
-  const bool done = run_full_group<Kernel>(padded, padded_tags);
-  for (uint32_t l = 0; l < count; ++l) tags[l] = padded_tags[l];
-  return done;
-}
-
-// The payloads, of at least one byte, of messages whose states after the header are in tags[].
+// The payloads, of at least one byte, of the messages that `which` has bits for. Their tags are
+// their states after the header until then.
 template <typename Kernel>
 class Payloads {
  public:
-  Payloads(const CmacJob* jobs, uint32_t count, CmacTag* tags) noexcept
-      : jobs_(jobs), count_(count), tags_(tags) {}
+  Payloads(CmacBatch& batch, uint64_t which) noexcept : batch_(batch), which_(which) {}
 
   void run() noexcept {
     for (uint32_t l = 0; l < kLanes; ++l) start_next(l);
     while (busy_ > 0) {
       const uint32_t steps = fill_idle_lanes();
-      Kernel::run_steps(data_, keys_, steps);
+      Kernel::run_steps({key_, from_}, keys_, steps, states_);
       for (uint32_t l = 0; l < kLanes; ++l) {
         if (left_[l] == kIdle) continue;
-        data_.from[l] += size_t{steps} * 16;
+        from_[l] += size_t{steps} * 16;
         left_[l] -= steps;
         if (left_[l] == 0) finish_segment(l);
       }
@@ -112,32 +108,34 @@ class Payloads {
   static constexpr uint32_t kIdle = ~0u;
 
   void start_next(uint32_t l) noexcept {
-    if (next_ == count_) {
+    if (which_ == 0) {
       left_[l] = kIdle;
       return;
     }
-    const CmacJob& job = jobs_[next_];
-    job_[l] = next_++;
+    const auto i = static_cast<uint32_t>(__builtin_ctzll(which_));
+    which_ &= which_ - 1;
+    const uint32_t length = batch_.payload_length[i];
+    message_[l] = i;
     ++busy_;
-    data_.key[l] = job.key;
-    Kernel::take_key(keys_, l, job.key);
-    data_.state[l] = load_block(tags_[job_[l]].bytes);
-    data_.last[l] = last_block(job);
-    data_.from[l] = job.datagram + kPayloadOffset;
-    left_[l] = payload_blocks(job) - 1;
+    Kernel::take_key(keys_, l, batch_.key[i]);
+    states_[l] = load_block(batch_.tag[i].bytes);
+    last_[l] = Ending(length).of(batch_, i);
+    key_[l] = batch_.key[i];
+    from_[l] = batch_.datagram[i] + kPayloadOffset;
+    left_[l] = payload_blocks(length) - 1;
     in_last_[l] = false;
     if (left_[l] == 0) start_last(l);
   }
 
   void start_last(uint32_t l) noexcept {
-    data_.from[l] = reinterpret_cast<const uint8_t*>(&data_.last[l]);
+    from_[l] = reinterpret_cast<const uint8_t*>(&last_[l]);
     left_[l] = 1;
     in_last_[l] = true;
   }
 
   void finish_segment(uint32_t l) noexcept {
     if (!in_last_[l]) return start_last(l);
-    store_tag(tags_[job_[l]], data_.state[l]);
+    _mm_store_si128(reinterpret_cast<__m128i*>(batch_.tag[message_[l]].bytes), states_[l]);
     --busy_;
     start_next(l);
   }
@@ -151,55 +149,58 @@ class Payloads {
     if (busy_ == kLanes) return steps;
     for (uint32_t l = 0; l < kLanes; ++l) {
       if (left_[l] != kIdle) continue;
-      data_.key[l] = data_.key[shortest];
-      data_.from[l] = data_.from[shortest];
+      key_[l] = key_[shortest];
+      from_[l] = from_[shortest];
     }
     return steps;
   }
 
-  const CmacJob* jobs_;
-  uint32_t count_;
-  CmacTag* tags_;
-  uint32_t next_ = 0, busy_ = 0;
-  typename Kernel::Data data_{};
+  CmacBatch& batch_;
+  uint64_t which_;
+  uint32_t busy_ = 0;
+  const CmacKey* key_[kLanes];
+  const uint8_t* from_[kLanes];
+  alignas(kCacheLine) __m128i states_[kLanes]{};
+  alignas(kCacheLine) __m128i last_[kLanes];
   typename Kernel::Keys keys_{};
   uint32_t left_[kLanes];  // blocks left in the lane's segment
-  uint32_t job_[kLanes];
+  uint32_t message_[kLanes];
   bool in_last_[kLanes];
 };
 
+// Apart, and not inlined: the stack that it needs is no cost to messages of the same length.
+template <typename Kernel>
+[[gnu::noinline]] void run_payloads(CmacBatch& batch, uint64_t which) noexcept {
+  Payloads<Kernel>(batch, which).run();
+}
+
+// The last lanes of the last group have no message of their own: they repeat one.
+void fill_up(CmacBatch& batch, uint32_t count, uint32_t end) noexcept {
+  for (uint32_t i = count; i < end; ++i)
+    batch.set(i, batch.key[count - 1], batch.datagram[count - 1], batch.payload_length[count - 1]);
+}
+
 // `Small` takes the groups that it has lanes enough for.
 template <typename Kernel, typename Small>
-void run_all(const CmacJob* jobs, uint32_t count, CmacTag* tags) noexcept {
-  CmacJob left[kCmacJobsMax];
-  CmacTag states[kCmacJobsMax];
-  uint8_t position[kCmacJobsMax];
-  uint32_t lefts = 0;
+void run_all(CmacBatch& batch, uint32_t count) noexcept {
+  static_assert(kCmacBatchMax <= 64 && kCmacBatchMax % Kernel::kLanes == 0 &&
+                kCmacBatchMax % Small::kLanes == 0);
+  uint64_t mixed = 0;
   for (uint32_t first = 0; first < count;) {
-    const uint32_t n = std::min(count - first, Kernel::kLanes);
-    const bool done = n <= Small::kLanes ? run_group<Small>(jobs + first, n, tags + first)
-                                         : run_group<Kernel>(jobs + first, n, tags + first);
-    for (uint32_t i = first; !done && i < first + n; ++i) {
-      if (jobs[i].payload_length == 0) continue;
-      left[lefts] = jobs[i];
-      states[lefts] = tags[i];
-      position[lefts++] = static_cast<uint8_t>(i);
-    }
-    first += n;
+    const bool small = count - first <= Small::kLanes;
+    const uint32_t end = first + (small ? Small::kLanes : Kernel::kLanes);
+    fill_up(batch, count, end);
+    const bool done = small ? run_group<Small>(batch, first) : run_group<Kernel>(batch, first);
+    for (uint32_t i = first; !done && i < std::min(end, count); ++i)
+      mixed |= uint64_t{batch.payload_length[i] != 0} << i;
+    first = end;
   }
-  if (lefts == 0) return;
-  if (lefts <= Small::kLanes)
-    Payloads<Small>(left, lefts, states).run();
+  if (mixed == 0) return;
+  if (static_cast<uint32_t>(__builtin_popcountll(mixed)) <= Small::kLanes)
+    run_payloads<Small>(batch, mixed);
   else
-    Payloads<Kernel>(left, lefts, states).run();
-  for (uint32_t i = 0; i < lefts; ++i) tags[position[i]] = states[i];
+    run_payloads<Kernel>(batch, mixed);
 }
-
-CmacPath choose() noexcept {
-  return supported(CmacPath::vaes512) ? CmacPath::vaes512 : CmacPath::aesni;
-}
-
-const CmacPath kChosen = choose();
 
 // Clang 14 does not know the feature's name: CPUID leaf 7, ECX bit 9.
 bool has_vaes() noexcept {
@@ -207,28 +208,58 @@ bool has_vaes() noexcept {
   return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (c >> 9 & 1) != 0;
 }
 
+CmacPath choose() noexcept {
+  for (const CmacPath path : {CmacPath::vaes512, CmacPath::vaes256})
+    if (supported(path)) return path;
+  return CmacPath::aesni;
+}
+
+const CmacPath kChosen = choose();
+
 }  // namespace
 
 bool supported(CmacPath path) noexcept {
-  if (path == CmacPath::aesni) return true;  // the build's baseline
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-         has_vaes();
+  switch (path) {
+    case CmacPath::aesni:
+      return true;  // the build's baseline
+    case CmacPath::vaes256:
+      return has_vaes();  // AVX2 is in the baseline
+    case CmacPath::vaes512:
+      return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+             __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") && has_vaes();
+  }
+  return false;
+}
+
+const char* name_of(CmacPath path) noexcept {
+  switch (path) {
+    case CmacPath::aesni:
+      return "aesni";
+    case CmacPath::vaes256:
+      return "vaes256";
+    case CmacPath::vaes512:
+      return "vaes512";
+  }
+  return "?";
 }
 
 CmacPath chosen_cmac_path() noexcept {
   return kChosen;
 }
 
-void cmac_lanes(const CmacJob* jobs, uint32_t count, CmacTag* tags) noexcept {
-  cmac_lanes(kChosen, jobs, count, tags);
+void cmac_lanes(CmacBatch& batch, uint32_t count) noexcept {
+  cmac_lanes(kChosen, batch, count);
 }
 
-void cmac_lanes(CmacPath path, const CmacJob* jobs, uint32_t count, CmacTag* tags) noexcept {
-  if (path == CmacPath::vaes512)
-    run_all<VaesKernel, AesniKernel>(jobs, count, tags);
-  else
-    run_all<AesniKernel, AesniKernel>(jobs, count, tags);
+void cmac_lanes(CmacPath path, CmacBatch& batch, uint32_t count) noexcept {
+  switch (path) {
+    case CmacPath::aesni:
+      return run_all<AesniKernel, AesniKernel>(batch, count);
+    case CmacPath::vaes256:
+      return run_all<Vaes256Kernel, AesniKernel>(batch, count);
+    case CmacPath::vaes512:
+      return run_all<Vaes512Kernel, AesniKernel>(batch, count);
+  }
 }
 
 }  // namespace lf::crypto

@@ -12,31 +12,42 @@
 
 namespace lf::crypto {
 
-// The message is the datagram's bytes 0..63 and then payload_length bytes from 80 on; the 16
-// bytes between (the tag) must be readable and do not matter.
-struct CmacJob {
-  const CmacKey* key = nullptr;
-  const uint8_t* datagram = nullptr;
-  uint32_t payload_length = 0;
-};
-
 struct alignas(16) CmacTag {
   uint8_t bytes[16];
 };
 
-inline constexpr uint32_t kCmacJobsMax = 64;        // a burst
+inline constexpr uint32_t kCmacBatchMax = 64;       // a burst
 inline constexpr uint32_t kCmacPayloadMax = 65535;  // what payload_length can say
+
+// Datagrams, and their tags. A message is the datagram's bytes 0..63 and then payload_length bytes
+// from 80 on; the 16 bytes between (the tag) must be readable and do not matter.
+struct CmacBatch {
+  alignas(kCacheLine) const CmacKey* key[kCmacBatchMax];
+  const uint8_t* datagram[kCmacBatchMax];
+  uint32_t payload_length[kCmacBatchMax];
+  CmacTag tag[kCmacBatchMax];
+
+  void set(uint32_t i, const CmacKey* k, const void* d, uint32_t length) noexcept {
+    key[i] = k;
+    datagram[i] = static_cast<const uint8_t*>(d);
+    payload_length[i] = length;
+  }
+};
 
 enum class CmacPath : uint8_t {
   aesni,    // 8 lanes of 128 bits
   vaes512,  // 16 lanes, four to a 512-bit register, where there are more than 8 messages
+  vaes256,  // 16 lanes, two to a 256-bit register, likewise
 };
+inline constexpr CmacPath kCmacPaths[] = {CmacPath::aesni, CmacPath::vaes512, CmacPath::vaes256};
+const char* name_of(CmacPath path) noexcept;
 bool supported(CmacPath path) noexcept;
 CmacPath chosen_cmac_path() noexcept;  // by the CPU, once at start
 
-// tags[i] = CMAC of jobs[i]; count <= kCmacJobsMax.
-void cmac_lanes(const CmacJob* jobs, uint32_t count, CmacTag* tags) noexcept;
-void cmac_lanes(CmacPath path, const CmacJob* jobs, uint32_t count, CmacTag* tags) noexcept;
+// Sets the tags of the first `count`, which are at most kCmacBatchMax; what is behind them in the
+// batch may be overwritten.
+void cmac_lanes(CmacBatch& batch, uint32_t count) noexcept;
+void cmac_lanes(CmacPath path, CmacBatch& batch, uint32_t count) noexcept;
 
 // In constant time.
 inline bool equal_tags(const CmacTag& a, const uint8_t b[16]) noexcept {

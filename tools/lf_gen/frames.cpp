@@ -154,11 +154,11 @@ void Maker::make(std::span<const Frame> frames, uint64_t first, uint64_t deadlin
     }
     return;
   }
-  crypto::CmacJob jobs[kFramesMax];
-  crypto::CmacTag tags[kFramesMax];
+  crypto::CmacBatch batch;
   lcp::Header* signed_headers[kFramesMax];
   uint64_t sums[kFramesMax];
-  uint32_t jobs_count = 0;
+  static_assert(kFramesMax <= crypto::kCmacBatchMax);
+  uint32_t signed_count = 0;
   for (uint64_t i = 0; i < frames.size(); ++i) {
     const Template& t = templates_[(first + i) % templates_.size()];
     sums[i] = put_headers(frames[i], first + i);
@@ -172,11 +172,11 @@ void Maker::make(std::span<const Frame> frames, uint64_t first, uint64_t deadlin
     h->deadline_us = lcp::be64(deadline_us);
     h->payload_length = lcp::be16(static_cast<uint16_t>(payload));
     if (t.key == nullptr) continue;
-    jobs[jobs_count] = {t.key, reinterpret_cast<const uint8_t*>(h), payload};
-    signed_headers[jobs_count++] = h;
+    batch.set(signed_count, t.key, h, payload);
+    signed_headers[signed_count++] = h;
   }
-  if (jobs_count != 0) crypto::cmac_lanes(jobs, jobs_count, tags);
-  for (uint32_t j = 0; j < jobs_count; ++j) std::memcpy(signed_headers[j]->tag, &tags[j], 16);
+  if (signed_count != 0) crypto::cmac_lanes(batch, signed_count);
+  for (uint32_t j = 0; j < signed_count; ++j) std::memcpy(signed_headers[j]->tag, &batch.tag[j], 16);
   for (size_t i = 0; i < frames.size(); ++i) finish_udp(frames[i], sums[i], sizeof(lcp::Header));
 }
 

@@ -14,8 +14,6 @@
 namespace lf::crypto {
 namespace {
 
-const CmacPath kPaths[] = {CmacPath::aesni, CmacPath::vaes512};
-
 TEST(CmacKey, Rfc4493Subkeys) {
   const CmacKey key = expand_cmac_key(rfc4493::kKey);
   EXPECT_EQ(std::memcmp(key.round[0], rfc4493::kKey.data(), 16), 0);
@@ -28,21 +26,22 @@ TEST(CmacLanes, Rfc4493Message) {
   uint8_t datagram[80];
   std::memcpy(datagram, rfc4493::kMessage.data(), 64);
   std::memset(datagram + 64, 0xee, 16);  // where the tag goes: not part of the message
-  for (const CmacPath path : kPaths) {
+  for (const CmacPath path : kCmacPaths) {
     if (!supported(path)) continue;
-    for (uint32_t count = 1; count <= kCmacJobsMax; ++count) {
-      const std::vector<CmacJob> jobs(count, {&key, datagram, 0});
-      std::vector<CmacTag> tags(count);
-      cmac_lanes(path, jobs.data(), count, tags.data());
-      for (const CmacTag& tag : tags)
-        ASSERT_TRUE(equal_tags(tag, rfc4493::kVectors[3].tag.data())) << count;
+    for (uint32_t count = 1; count <= kCmacBatchMax; ++count) {
+      CmacBatch batch;
+      for (uint32_t i = 0; i < count; ++i) batch.set(i, &key, datagram, 0);
+      cmac_lanes(path, batch, count);
+      for (uint32_t i = 0; i < count; ++i)
+        ASSERT_TRUE(equal_tags(batch.tag[i], rfc4493::kVectors[3].tag.data())) << count;
     }
   }
 }
 
-TEST(CmacLanes, NoJobs) {
-  for (const CmacPath path : kPaths)
-    if (supported(path)) cmac_lanes(path, nullptr, 0, nullptr);
+TEST(CmacLanes, NoMessages) {
+  CmacBatch batch;
+  for (const CmacPath path : kCmacPaths)
+    if (supported(path)) cmac_lanes(path, batch, 0);
 }
 
 TEST(CmacLanes, TagComparison) {
@@ -76,19 +75,20 @@ Case make_case(uint32_t payload_length, uint64_t seed) {
 }
 
 void expect_equal_to_libcrypto(const std::vector<Case>& cases) {
-  std::vector<CmacJob> jobs;
-  for (const Case& c : cases)
-    jobs.push_back({&c.expanded, c.datagram.data(), static_cast<uint32_t>(c.datagram.size() - 80)});
-  for (const CmacPath path : kPaths) {
+  const auto count = static_cast<uint32_t>(cases.size());
+  for (const CmacPath path : kCmacPaths) {
     if (!supported(path)) continue;
-    std::vector<CmacTag> tags(jobs.size());
-    cmac_lanes(path, jobs.data(), static_cast<uint32_t>(jobs.size()), tags.data());
-    for (size_t i = 0; i < cases.size(); ++i) {
+    CmacBatch batch;
+    for (uint32_t i = 0; i < count; ++i)
+      batch.set(i, &cases[i].expanded, cases[i].datagram.data(),
+                static_cast<uint32_t>(cases[i].datagram.size() - 80));
+    cmac_lanes(path, batch, count);
+    for (uint32_t i = 0; i < count; ++i) {
       const lcp::Bytes d(cases[i].datagram);
       const lcp::Tag right =
           lcp::make_tag(cases[i].key, std::span<const uint8_t, 64>(d.data(), 64), d.subspan(80));
-      ASSERT_TRUE(equal_tags(tags[i], right.data()))
-          << "path " << static_cast<int>(path) << " job " << i << " of " << cases.size()
+      ASSERT_TRUE(equal_tags(batch.tag[i], right.data()))
+          << name_of(path) << " message " << i << " of " << cases.size()
           << " payload " << d.size() - 80;
     }
   }
@@ -117,7 +117,7 @@ RC_GTEST_PROP(CmacLanes, EqualToLibcrypto, ()) {
                      rc::gen::inRange(0u, 9001u)));
   std::vector<Case> cases;
   for (const uint32_t length : lengths) {
-    if (cases.size() == kCmacJobsMax) break;
+    if (cases.size() == kCmacBatchMax) break;
     cases.push_back(make_case(length, *rc::gen::arbitrary<uint64_t>()));
   }
   if (!cases.empty()) expect_equal_to_libcrypto(cases);

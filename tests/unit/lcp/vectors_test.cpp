@@ -73,10 +73,10 @@ TEST(PageVectors, DecodeAndVerify) {
     EXPECT_TRUE(Signer(key).verify(d)) << row.datagram;
 
     const crypto::CmacKey expanded = crypto::expand_cmac_key(key);
-    const crypto::CmacJob job{&expanded, d.data(), static_cast<uint32_t>(m.payload.size())};
-    crypto::CmacTag tag;
-    crypto::cmac_lanes(&job, 1, &tag);
-    EXPECT_TRUE(crypto::equal_tags(tag, m.tag.data())) << row.datagram;
+    crypto::CmacBatch batch;
+    batch.set(0, &expanded, d.data(), static_cast<uint32_t>(m.payload.size()));
+    crypto::cmac_lanes(batch, 1);
+    EXPECT_TRUE(crypto::equal_tags(batch.tag[0], m.tag.data())) << row.datagram;
   }
 }
 
