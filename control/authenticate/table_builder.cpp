@@ -3,6 +3,7 @@
 
 #include <sodium.h>
 
+#include <algorithm>
 #include <bit>
 #include <unordered_set>
 
@@ -86,6 +87,7 @@ Result<std::shared_ptr<const Table>> build_table(const config::Config& config,
   table->modes.assign(slots.services.used(), Mode::required);
   for (const config::Service& s : config.services)
     table->modes[slots.service(s.name)] = mode_of(s.authentication);
+  table->any_off = std::ranges::find(table->modes, Mode::off) != table->modes.end();
 
   std::vector<Place> places;
   places.reserve(config.organisations.size());

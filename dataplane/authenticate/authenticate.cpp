@@ -53,13 +53,31 @@ void prefetch_key(const crypto::CmacKey& key) noexcept {
     rte_prefetch0(p + line * kCacheLine);
 }
 
+// The packet's organisation, as it will be when its tag is right.
+static_assert(offsetof(Meta, authenticated) == offsetof(Meta, org) + 4 &&
+              offsetof(Meta, pad) == offsetof(Meta, org) + 5 && sizeof(Meta::pad) == 3);
+void set_org(Meta& m, OrgIndex org) noexcept {
+  const uint64_t words = org | uint64_t{1} << 32;
+  std::memcpy(&m.org, &words, sizeof words);
+}
+
 // Notes a tag that is to be checked.
-void add_job(const Table& table, State& state, const Meta& m, const Place& place, uint32_t key,
-             uint32_t i, uint32_t jobs) noexcept {
-  prefetch_key(table.keys[key]);
-  state.batch.set(jobs, &table.keys[key], m.lcp, m.payload_length);
-  state.orgs[jobs] = place.org;
+[[gnu::always_inline]] inline void add_job(const crypto::CmacKey& key, State& state, Meta& m,
+                                           const Place& place, uint32_t i, uint32_t jobs) noexcept {
+  prefetch_key(key);
+  state.batch.set(jobs, &key, m.lcp, m.payload_length);
   state.positions[jobs] = static_cast<uint8_t>(i);
+  set_org(m, place.org);
+}
+
+// Two neighbours in one.
+static_assert(offsetof(Meta, origin) == offsetof(Meta, kind) + 1);
+constexpr uint16_t kFromWire =
+    static_cast<uint16_t>(Kind::command) | static_cast<uint16_t>(Origin::wire) << 8;
+uint16_t kind_and_origin(const Meta& m) noexcept {
+  uint16_t both;
+  std::memcpy(&both, &m.kind, sizeof both);
+  return both;
 }
 
 // Decides what needs no cryptography; notes the rest as a job. Returns whether it did.
@@ -88,47 +106,63 @@ void add_job(const Table& table, State& state, const Meta& m, const Place& place
     burst.decide(i, Verdict::auth_unknown_key);
     return false;
   }
-  add_job(table, state, m, *place, key, i, jobs);
+  add_job(table.keys[key], state, m, *place, i, jobs);
   return true;
 }
 
-// What most packets are is decided here: a tagged command off the wire, under a key that is live.
-bool look_up(const Table& table, State& state, Burst& burst, uint32_t i, uint32_t jobs) noexcept {
-  const Meta& m = burst.meta[i];
-  if (m.kind == Kind::command && m.origin == Origin::wire && (m.flags & lcp::kFlagTagged) != 0 &&
-      mode_of(table, m) != Mode::off) [[likely]] {
-    const Place* place = find(table, m.org_id);
-    const uint32_t key = place != nullptr ? find_key(*place, m.key_id) : kNoKey;
-    if (key != kNoKey) [[likely]] {
-      add_job(table, state, m, *place, key, i, jobs);
-      return true;
-    }
+// What most packets are is decided here: a tagged command off the wire, under the first key of its
+// organisation. `home`: where the map has that, mostly.
+[[gnu::always_inline]] inline bool look_up(const Table& table, const Place* home,
+                                           const crypto::CmacKey* keys, State& state, Burst& burst,
+                                           uint32_t i, uint32_t jobs) noexcept {
+  Meta& m = burst.meta[i];
+  if (kind_and_origin(m) != kFromWire || (m.flags & lcp::kFlagTagged) == 0) [[unlikely]]
+    return look_up_any(table, state, burst, i, jobs);
+  const Place* place = home;
+  if (place->org_id != m.org_id) [[unlikely]] {
+    place = find(table, m.org_id);
+    if (place == nullptr) return look_up_any(table, state, burst, i, jobs);
   }
-  return look_up_any(table, state, burst, i, jobs);
+  // A free place has no key.
+  if (place->key_id[0] != m.key_id || place->first_key == kNoKey) [[unlikely]]
+    return look_up_any(table, state, burst, i, jobs);
+  add_job(keys[place->first_key], state, m, *place, i, jobs);
+  return true;
+}
+
+// Some tag is wrong.
+[[gnu::noinline]] void refuse(const State& state, Burst& burst, uint32_t jobs) noexcept {
+  for (uint32_t k = 0; k < jobs; ++k) {
+    Meta& m = burst.meta[state.positions[k]];
+    if (crypto::equal_tags(state.batch.tag[k], m.lcp->tag)) continue;
+    m.org = kNoOrg;
+    m.authenticated = false;
+    burst.decide(state.positions[k], Verdict::auth_bad_tag);
+  }
 }
 
 }  // namespace
 
 void run(const Table& table, State& state, Burst& burst, Selection& live, Tsc) noexcept {
-  for (const uint8_t i : live) rte_prefetch0(&table.places[home(table, burst.meta[i].org_id)]);
-
+  const uint32_t count = live.count;
+  const Place* const places = table.places.data();
+  const crypto::CmacKey* const keys = table.keys.data();
+  for (uint32_t k = 0; k < count; ++k) {
+    state.homes[k] = home(table, burst.meta[live.index[k]].org_id);
+    rte_prefetch0(places + state.homes[k]);
+  }
   uint32_t jobs = 0;
-  for (const uint8_t i : live) jobs += look_up(table, state, burst, i, jobs);
+  if (table.any_off) [[unlikely]] {
+    for (const uint8_t i : live) jobs += look_up_any(table, state, burst, i, jobs);
+  } else {
+    for (uint32_t k = 0; k < count; ++k)
+      jobs += look_up(table, places + state.homes[k], keys, state, burst, live.index[k], jobs);
+  }
 
   crypto::cmac_lanes(state.batch, jobs);
-  uint32_t right = 0;
-  for (uint32_t k = 0; k < jobs; ++k) {
-    const uint32_t i = state.positions[k];
-    Meta& m = burst.meta[i];
-    if (crypto::equal_tags(state.batch.tag[k], m.lcp->tag)) [[likely]] {
-      m.org = state.orgs[k];
-      m.authenticated = true;
-      ++right;
-    } else {
-      burst.decide(i, Verdict::auth_bad_tag);
-    }
-  }
-  if (right != live.count) keep_undecided(burst, live);
+  const bool right = crypto::all_carried(state.batch, jobs);
+  if (!right) refuse(state, burst, jobs);
+  if (!right || jobs != count) keep_undecided(burst, live);
 }
 
 uint32_t sign(const Table& table, State& state, lcp::Header* const* datagrams,

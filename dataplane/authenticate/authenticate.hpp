@@ -23,7 +23,7 @@ static_assert(crypto::kCmacBatchMax == kBurstMax);
 // Scratch of one worker: nothing in it outlives a call.
 struct State {
   crypto::CmacBatch batch;
-  OrgIndex orgs[kBurstMax];
+  uint32_t homes[kBurstMax];     // of the live packets' organisations in the map
   uint8_t positions[kBurstMax];  // of the batch's datagrams in the burst
 };
 

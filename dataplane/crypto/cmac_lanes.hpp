@@ -5,6 +5,8 @@
 // allocation, no branch on a key, a tag or a payload byte. Equal to lcp/tag.hpp, and tested so.
 #pragma once
 
+#include <immintrin.h>
+
 #include <cstdint>
 #include <cstring>
 
@@ -48,6 +50,18 @@ CmacPath chosen_cmac_path() noexcept;  // by the CPU, once at start
 // batch may be overwritten.
 void cmac_lanes(CmacBatch& batch, uint32_t count) noexcept;
 void cmac_lanes(CmacPath path, CmacBatch& batch, uint32_t count) noexcept;
+
+// Whether each of the first `count` datagrams carries its tag, at byte 64. In constant time.
+inline bool all_carried(const CmacBatch& batch, uint32_t count) noexcept {
+  __m128i differing = _mm_setzero_si128();
+  for (uint32_t i = 0; i < count; ++i) {
+    const auto* carried = reinterpret_cast<const __m128i*>(batch.datagram[i] + 64);
+    const auto* right = reinterpret_cast<const __m128i*>(batch.tag[i].bytes);
+    differing = _mm_or_si128(differing,
+                             _mm_xor_si128(_mm_load_si128(right), _mm_loadu_si128(carried)));
+  }
+  return _mm_testz_si128(differing, differing) != 0;
+}
 
 // In constant time.
 inline bool equal_tags(const CmacTag& a, const uint8_t b[16]) noexcept {
