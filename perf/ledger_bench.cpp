@@ -2,9 +2,10 @@
 // What the ledger costs a command: a burst of 32 distinct new ids is hashed, looked up and entered,
 // in a table that is full of live ids. As on a worker, the buckets of a burst are asked for a while
 // before they are read (there, tags are computed meanwhile; here, the burst before is entered):
-// "at_once" does without that. The clock stops while the entries are marked as sent, which is the
-// next stage's work, and bursts in which the thread was interrupted are left out. "ledger_tags" are
-// the same with the other layout of perf/ledger_designs.hpp.
+// "at_once" does without that. Rows without "threads" or a layout's name are of a ledger that has
+// one worker alone, and so writes without compare-and-swap. The clock stops while the entries are
+// marked as sent, which is the next stage's work, and bursts in which the thread was interrupted are
+// left out. "ledger_tags" are the same with the other layout of perf/ledger_designs.hpp.
 //
 // `ledger_bench --distinct N` instead enters N distinct ids and says how many were not fresh.
 #include <benchmark/benchmark.h>
@@ -122,8 +123,19 @@ struct Worker {
 constexpr uint32_t kPart = 8;
 constexpr uint32_t kOrgs = 64;
 
+// As the daemon's of one worker.
+struct LoneLedger : Ledger {
+  LoneLedger(Settings settings, void* memory) : Ledger(alone(settings), memory) {}
+  static Settings alone(Settings s) {
+    s.lone_worker = true;
+    return s;
+  }
+};
+
 template <typename Table>
 constexpr size_t kEntryBytes = Table::kBytesPerEntry;
+template <>
+constexpr size_t kEntryBytes<LoneLedger> = kBytesPerEntry;
 template <>
 constexpr size_t kEntryBytes<Ledger> = kBytesPerEntry;
 
@@ -263,19 +275,19 @@ void register_layout(const std::string& name) {
 void register_all() {
   using benchmark::RegisterBenchmark;
   RegisterBenchmark("ledger.burst_insert",
-                    [](benchmark::State& s) { insert<Ledger>(s, kLarge, What::fresh); });
+                    [](benchmark::State& s) { insert<LoneLedger>(s, kLarge, What::fresh); });
   RegisterBenchmark("ledger.burst_insert_at_once", [](benchmark::State& s) {
-    insert<Ledger>(s, kLarge, What::fresh, Fetch::at_once);
+    insert<LoneLedger>(s, kLarge, What::fresh, Fetch::at_once);
   });
   RegisterBenchmark("ledger.flood",
-                    [](benchmark::State& s) { insert<Ledger>(s, kLarge, What::flood); });
-  RegisterBenchmark("ledger.burst_insert_by_threads", [](benchmark::State& s) {
-    insert<Ledger>(s, kLarge, What::fresh);
-  })->ThreadRange(1, 2);
+                    [](benchmark::State& s) { insert<LoneLedger>(s, kLarge, What::flood); });
   for (uint64_t bits = 10; bits <= 24; bits += 2)
     RegisterBenchmark(
         ("ledger.burst_insert_by_entries/" + std::to_string(bits)).c_str(),
-        [bits](benchmark::State& s) { insert<Ledger>(s, uint64_t{1} << bits, What::fresh); });
+        [bits](benchmark::State& s) { insert<LoneLedger>(s, uint64_t{1} << bits, What::fresh); });
+  RegisterBenchmark("ledger.burst_insert_by_threads", [](benchmark::State& s) {
+    insert<Ledger>(s, kLarge, What::fresh);
+  })->ThreadRange(1, 2);
   register_layout<Ledger>("ledger_slots");
   register_layout<designs::Tags<designs::Ids::beside>>("ledger_tags");
   register_layout<designs::Tags<designs::Ids::in_flight>>("ledger_tags_in_flight");

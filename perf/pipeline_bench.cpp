@@ -145,7 +145,8 @@ struct World {
     port.name = "lan";
     port.id = 0;
     port.mac = {{2, 0, 0, 0, 0, 1}};
-    ledger = must(daemon::LedgerMemory::create(config.ledger, {rte_rdtsc(), clock.unix_us(), hz}, 0));
+    ledger = must(daemon::LedgerMemory::create(config.ledger, {rte_rdtsc(), clock.unix_us(), hz},
+                                               o.workers));
     quotas = must(quota::Quotas::create(config, slots, o.workers, hz, rte_rdtsc()));
     policy = must(policy::Engine::create(config, clock, o.workers));
     wall.set(rte_rdtsc(), static_cast<uint64_t>(clock.unix_us()), hz);

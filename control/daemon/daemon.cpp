@@ -77,13 +77,14 @@ Result<void> Daemon::open_dataplane() {
   log_ports(*ports_);
   for (const std::string& warning : xdp::shared_port_warnings(config_)) spdlog::warn("{}", warning);
 
-  auto ledger = LedgerMemory::create(config_.ledger, {rte_rdtsc(), clock_.unix_us(), tsc_hz_}, 0);
+  const uint32_t workers = config_.dataplane.workers;
+  auto ledger =
+      LedgerMemory::create(config_.ledger, {rte_rdtsc(), clock_.unix_us(), tsc_hz_}, workers);
   if (!ledger) return tl::unexpected(ledger.error());
   ledger_ = std::move(*ledger);
   spdlog::info("ledger: {} entries, {} MiB{}", ledger_->ledger().capacity(), ledger_->bytes() >> 20,
                ledger_->huge() ? " in huge pages" : "");
 
-  const uint32_t workers = config_.dataplane.workers;
   auto quotas = quota::Quotas::create(config_, slots_, workers, tsc_hz_, rte_rdtsc());
   if (!quotas) return tl::unexpected(quotas.error());
   quotas_ = std::move(*quotas);

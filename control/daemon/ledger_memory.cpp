@@ -39,8 +39,8 @@ std::optional<ledger::SavedHeader> check(const std::string& path) {
 }  // namespace
 
 Result<std::unique_ptr<LedgerMemory>> LedgerMemory::create(const config::Ledger& settings,
-                                                           const ledger::Moment& now, int socket) {
-  (void)socket;  // first touched by the workers that use it, so the kernel puts it near them
+                                                           const ledger::Moment& now,
+                                                           uint32_t workers) {
   auto made = std::unique_ptr<LedgerMemory>(new LedgerMemory);
   made->huge_ = true;
   made->bytes_ = RTE_ALIGN_CEIL(settings.entries * ledger::kBytesPerEntry, RTE_PGSIZE_2M);
@@ -52,7 +52,8 @@ Result<std::unique_ptr<LedgerMemory>> LedgerMemory::create(const config::Ledger&
   ledger::Settings s{.entries = settings.entries,
                      .window_tsc = Tsc{settings.window_s} * now.tsc_hz,
                      .org_share = settings.org_share,
-                     .secret = {}};
+                     .secret = {},
+                     .lone_worker = workers == 1};
   randombytes_buf(&s.secret, sizeof s.secret);
   made->path_ = settings.save;
   const auto saved = check(settings.save);

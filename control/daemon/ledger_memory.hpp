@@ -16,7 +16,8 @@ namespace lf::daemon {
 class LedgerMemory {
  public:
   static Result<std::unique_ptr<LedgerMemory>> create(const config::Ledger& settings,
-                                                      const ledger::Moment& now, int socket);
+                                                      const ledger::Moment& now,
+                                                      uint32_t workers);
   ~LedgerMemory();
   LedgerMemory(const LedgerMemory&) = delete;
   LedgerMemory& operator=(const LedgerMemory&) = delete;

@@ -54,6 +54,7 @@ Result<void> lay_out(const TableInput& in, Table& table) {
     Service& service = table.services[index];
     service.balance = s.balance;
     service.timeout_tsc = ticks(s.timeout_ms, in.tsc_hz);
+    service.mode = s.mode;
     service.slow_tsc = ticks(s.breaker.slow_ms, in.tsc_hz);
     service.adaptive_timeout = s.adaptive_timeout;
     for (const config::Node& n : s.nodes) {

@@ -32,9 +32,9 @@ class TimingWheel {
         mask_(std::bit_ceil(slots > 1 ? slots : 1u) - 1),
         slots_(mask_ + 1),
         entries_(capacity),
-        free_(capacity),
-        free_count_(capacity) {
-    for (uint32_t i = 0; i < capacity; ++i) free_[i] = capacity - 1 - i;
+        free_(std::bit_ceil(std::max<size_t>(capacity, 1))) {
+    for (uint32_t i = 0; i < capacity; ++i) free_[i] = i;
+    free_end_ = capacity;
   }
 
   // False, and nothing kept, when the pool is full.
@@ -46,13 +46,14 @@ class TimingWheel {
     return std::min((due >> shift_) + (part != 0), kTickMax);
   }
   bool insert_at(const Item& item, uint64_t tick) noexcept {
-    if (free_count_ == 0) return false;
-    const uint32_t e = free_[--free_count_];
-    if (free_count_ >= kAhead) __builtin_prefetch(&entries_[free_[free_count_ - kAhead]], 1);
-    entries_[e].item = item;
-    entries_[e].tick = tick;
+    if (free_begin_ == free_end_) [[unlikely]]
+      return false;
+    const size_t places = free_.size() - 1;
+    const uint32_t e = free_[free_begin_ & places];
+    __builtin_prefetch(&entries_[free_[(free_begin_ + kAhead) & places]], 1);
+    ++free_begin_;
+    entries_[e] = {tick, kEnd, item};
     append(tick < cursor_ ? overdue_ : slots_[tick & mask_], e);
-    ++size_;
     return true;
   }
 
@@ -65,7 +66,7 @@ class TimingWheel {
     uint64_t idle = 0;  // ticks passed since the last one that gave an item
     while (cursor_ <= now_tick) {
       if (taken == max) break;  // the caller has not heard yet that nothing else is due
-      if (size_ == 0) {
+      if (size() == 0) {
         cursor_ = now_tick + 1;
         break;
       }
@@ -82,7 +83,9 @@ class TimingWheel {
     return taken;
   }
 
-  uint32_t size() const noexcept { return size_; }
+  uint32_t size() const noexcept {
+    return static_cast<uint32_t>(entries_.size() - (free_end_ - free_begin_));
+  }
   uint32_t capacity() const noexcept { return static_cast<uint32_t>(entries_.size()); }
   Tsc slot_tsc() const noexcept { return Tsc{1} << shift_; }
 
@@ -101,7 +104,6 @@ class TimingWheel {
   };
 
   void append(List& list, uint32_t e) noexcept {
-    entries_[e].next = kEnd;
     if (list.head == kEnd)
       list.head = e;
     else
@@ -122,8 +124,7 @@ class TimingWheel {
         out[taken++] = entry.item;
         (previous == kEnd ? list.head : entries_[previous].next) = next;
         if (list.tail == e) list.tail = previous;
-        free_[free_count_++] = e;
-        --size_;
+        free_[free_end_++ & (free_.size() - 1)] = e;
       }
       e = next;
     }
@@ -142,13 +143,15 @@ class TimingWheel {
 
   uint32_t shift_;
   uint32_t mask_;
-  uint32_t size_ = 0;
   uint64_t cursor_ = 0;  // next tick to look at; all items of earlier ones are in overdue_
   List overdue_;
   std::vector<List> slots_;
   std::vector<Entry> entries_;
-  std::vector<uint32_t> free_;  // a stack, so that the next places are known without a look at them
-  uint32_t free_count_;
+  // Free places, a queue: known without a look at them, and taken in the order in which they were
+  // given back, which mostly is that in which they lie. Of a power of two, so that the place that is
+  // fetched ahead is always one.
+  std::vector<uint32_t> free_;
+  uint64_t free_begin_ = 0, free_end_ = 0;
 };
 
 }  // namespace lf

@@ -36,17 +36,18 @@ void hash_missing(const Ledger& ledger, State& state, const Burst& burst,
 
 // What the ledger is asked. False: some have no hash.
 bool ask(State& state, const Burst& burst, const Selection& commands) noexcept {
-  bool all = true;
+  uint64_t asked = 0, proven = 0;
   for (uint32_t k = 0; k < commands.count; ++k) {
     const uint8_t i = commands.index[k];
     const Meta& m = burst.meta[i];
-    all &= is_hashed(state, m, i);
+    asked |= uint64_t{1} << i;
+    proven |= uint64_t{m.authenticated} << i;
     ledger::Command& c = state.commands[k];
     c.hash = state.hashes[i];
     c.group = Ledger::group_of(m.org, m.authenticated);
     c.attempt = m.attempt;
   }
-  return all;
+  return (asked & (~state.hashed | (proven ^ state.as_proven))) == 0;
 }
 
 // Whether the command's earlier attempt is among those of the burst that were let pass.

@@ -60,6 +60,7 @@ struct Service {
   Pool failover;  // used when no node of primary can take a packet (open breakers between tables)
   bool unresolved = false;  // both pools are empty only because no MAC address is known yet
   Balance balance = Balance::weighted_random;
+  Mode mode = Mode::proxy;  // of all its nodes
   Tsc timeout_tsc = 0;  // in flight longer: timed out
   Tsc slow_tsc = 0;     // replies slower than this count as slow calls
   bool adaptive_timeout = false;

@@ -5,12 +5,15 @@
 // the words are relaxed atomics and no lock.
 #pragma once
 
+#include <immintrin.h>
+
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 
 #include "dataplane/core/types.hpp"
+#include "dataplane/ledger/words.hpp"
 #include "dataplane/rewrite/client.hpp"
 
 namespace lf::ledger {
@@ -36,46 +39,61 @@ constexpr uint32_t stamp_of(Tsc sent) noexcept {
   return static_cast<uint32_t>(sent >> 8);
 }
 
-// A flight as its record holds it: the client's bytes without the padding at their end, where the
-// service is; [node:16][breaker epoch:16][attempt:8][flags:8][sent, bits 40 to 55:16]; and
-// [stamp:32][replay slot:32]. (First field lowest.)
+// A flight as its record holds it: the client's addresses, ports and MAC address as in Client, then
+// [.. mac:16][vlan tag:16][service:16][port:8][IP version:8]; [node:16][breaker epoch:16][attempt:8]
+// [flags:8][sent, bits 40 to 55:16]; and [stamp:32][replay slot:32]. (First field lowest.)
 struct FlightWords {
-  uint64_t word[8];
+  __m256i low, high;
 
   FlightWords() noexcept = default;
   FlightWords(const Flight& f) noexcept {  // NOLINT: a flight in other words
-    std::memcpy(word, static_cast<const void*>(&f.client), sizeof(f.client));
-    set_service(f.service);
-    set_rest(f);
+    const rewrite::Client& c = f.client;
+    low = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(&c));
+    uint64_t ports_and_mac;
+    uint16_t mac_end;
+    std::memcpy(&ports_and_mac, &c.port, sizeof ports_and_mac);
+    std::memcpy(&mac_end, c.mac.addr_bytes + 4, sizeof mac_end);
+    set_high(ports_and_mac,
+             mac_end | uint64_t{c.vlan_tci} << 16 | uint64_t{f.service} << 32 |
+                 uint64_t{c.out_port} << 48 | uint64_t{c.ip_version} << 56,
+             uint64_t{f.node} | uint64_t{f.breaker_epoch} << 16 | uint64_t{f.attempt} << 32 |
+                 uint64_t{f.flags} << 40 | sent_bits(f.sent),
+             stamp_of(f.sent) | uint64_t{f.replay_slot} << 32);
   }
-  void set_service(ServiceIndex service) noexcept {
-    word[5] = (word[5] & kClientEnd) | uint64_t{service} << 48;
-  }
-  // All but the client and the service.
-  void set_rest(const Flight& f) noexcept {
-    word[6] = uint64_t{f.node} | uint64_t{f.breaker_epoch} << 16 | uint64_t{f.attempt} << 32 |
-              uint64_t{f.flags} << 40 | (f.sent >> 40 & 0xffff) << 48;
-    word[7] = stamp_of(f.sent) | uint64_t{f.replay_slot} << 32;
+  static constexpr uint64_t sent_bits(Tsc sent) noexcept { return (sent >> 40 & 0xffff) << 48; }
+  // Words 4 to 7.
+  void set_high(uint64_t w4, uint64_t w5, uint64_t w6, uint64_t w7) noexcept {
+    high = _mm256_set_epi64x(word(w7), word(w6), word(w5), word(w4));
   }
 
  private:
-  static constexpr uint64_t kClientEnd = 0xffff'ffff'ffff;
+  static long long word(uint64_t w) noexcept { return static_cast<long long>(w); }
 };
 
 struct alignas(kCacheLine) FlightRecord {
   std::atomic<uint64_t> word[8]{};
 
   void store(const FlightWords& f) noexcept {
-#pragma GCC unroll 8
-    for (int i = 0; i < 8; ++i) word[i].store(f.word[i], std::memory_order_relaxed);
+#ifdef LF_WORDS_ONE_BY_ONE
+    uint64_t w[8];
+    std::memcpy(w, &f, sizeof w);
+    for (int i = 0; i < 8; ++i) word[i].store(w[i], std::memory_order_relaxed);
+#else
+    auto* to = reinterpret_cast<__m256i*>(this);
+    _mm256_store_si256(to, f.low);
+    _mm256_store_si256(to + 1, f.high);
+    std::atomic_signal_fence(std::memory_order_release);  // before the slot says so
+#endif
   }
 
   Flight load() const noexcept {
     uint64_t w[8];
     for (int i = 0; i < 8; ++i) w[i] = word[i].load(std::memory_order_acquire);
     Flight f;
-    std::memcpy(static_cast<void*>(&f.client), w, rewrite::kClientBytes);
-    f.service = static_cast<ServiceIndex>(w[5] >> 48);
+    std::memcpy(static_cast<void*>(&f.client), w, offsetof(rewrite::Client, out_port));
+    f.service = static_cast<ServiceIndex>(w[5] >> 32);
+    f.client.out_port = static_cast<uint8_t>(w[5] >> 48);
+    f.client.ip_version = static_cast<uint8_t>(w[5] >> 56);
     f.node = static_cast<NodeSlot>(w[6]);
     f.breaker_epoch = static_cast<uint16_t>(w[6] >> 16);
     f.attempt = static_cast<uint8_t>(w[6] >> 32);

@@ -28,6 +28,7 @@ Ledger::Ledger(const Settings& settings, void* memory) noexcept
                     1),
       epoch_tsc_(std::max<Tsc>(settings.window_tsc / kWindowEpochs, 1)),
       share_ways_(std::clamp(static_cast<uint32_t>(settings.org_share * kWays), 1u, kWays)),
+      lone_worker_(settings.lone_worker),
       hasher_(settings.secret) {}
 
 // What one look at a command's bucket leads to.
@@ -44,6 +45,16 @@ struct Ledger::Plan {
 
   Word expected() const noexcept { return {expected_lo, expected_hi}; }
   bool simple() const noexcept { return (alike | unsteady | barred) == 0; }
+  // A victim that is older than the window, or nearly, as sweep()'s clock may be ahead, can be in
+  // sweep()'s hands: that takes a swap, so that it is counted once.
+  bool enter_alone(uint64_t lo) const noexcept {
+    const Word desired{lo, desired_hi};
+    const bool ours =
+        live_age == 0 ? expected().state() == State::none : live_age < kWindowEpochs;
+    if (!ours) return slot->replace(expected(), desired);
+    slot->set(desired);
+    return true;
+  }
 };
 
 // A burst's counts: added up here, written once.
@@ -111,6 +122,11 @@ uint32_t Ledger::admit(const Command* commands, uint32_t count, Tsc now, Counts&
                        Admission* out) noexcept {
   const uint32_t epoch = epoch_of(now);
   Tally tally;
+  if (lone_worker_) {
+    admit_alone(commands, count, epoch, tally, out);
+    tally.add_to(counts);
+    return tally.fresh;
+  }
   Plan plans[kBurstMax];
   for (uint32_t k = 0; k < count; ++k) look_up(commands[k], epoch, plans[k]);
   for (uint32_t k = 0; k < count; ++k) {
@@ -130,6 +146,23 @@ uint32_t Ledger::admit(const Command* commands, uint32_t count, Tsc now, Counts&
   }
   tally.add_to(counts);
   return tally.fresh;
+}
+
+// One round, as mostly no swap keeps what follows waiting.
+void Ledger::admit_alone(const Command* commands, uint32_t count, uint32_t epoch, Tally& tally,
+                         Admission* out) noexcept {
+  for (uint32_t k = 0; k < count; ++k) {
+    Plan plan;
+    look_up(commands[k], epoch, plan);
+    if (plan.simple() && plan.enter_alone(commands[k].hash.lo)) [[likely]] {
+      out[k].ref = plan.ref;
+      out[k].result = Lookup::fresh;
+      tally.entered(plan);
+    } else {
+      Plan again = plan;  // keeps `plan` in registers
+      admit_slowly(commands[k], epoch, again, tally, out[k]);
+    }
+  }
 }
 
 // `plan`: the first look's.
@@ -213,8 +246,8 @@ bool Ledger::own(Slot& s, Ref ref, bool again, Sent& sent) noexcept {
   return false;
 }
 
-Sent Ledger::record_sent_slowly(Ref ref, const FlightWords& f, bool again, Tsc now,
-                                Counts& counts) noexcept {
+Sent Ledger::record_sent(Ref ref, const FlightWords& f, bool again, Tsc now,
+                         Counts& counts) noexcept {
   Sent sent;
   if (own(slot(ref), ref, again, sent)) {
     flight(ref).store(f);

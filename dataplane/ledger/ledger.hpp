@@ -25,6 +25,9 @@
 // The share rule: while all slots hold live entries, an organisation that has its share of a
 // bucket's slots can only replace its own, so it can't push out another's.
 //
+// A lone worker (Settings::lone_worker) writes without compare-and-swap what nobody else can be
+// changing: sweep(), the only other that changes slots, leaves live entries and empty slots alone.
+//
 // Threads: workers for everything but sweep() and restore(), which are control's.
 #pragma once
 
@@ -53,6 +56,8 @@ struct Settings {
   Tsc window_tsc = 1;              // how long a command is remembered after its last event
   double org_share = 0.5;          // of a bucket, rounded down to eighths, at least one
   Secret secret;
+  // One worker alone admits commands, so that most of what it writes needs no compare-and-swap.
+  bool lone_worker = false;
 };
 
 // One worker's counts. Writer: that worker.
@@ -140,9 +145,12 @@ class Ledger {
   uint32_t epoch_of(Tsc now) const noexcept {
     return static_cast<uint32_t>(now / epoch_tsc_) & (kEpochs - 1);
   }
-  // Organisations 4095 apart share a group; commands without a proven one are one group together.
+  // Organisations 4096 apart share a group, and 4094 and 4095 do; commands without a proven one are
+  // one group together.
   static constexpr uint16_t group_of(OrgIndex org, bool proven) noexcept {
-    return static_cast<uint16_t>(proven ? org % (kGroups - 1) : kGroups - 1);
+    constexpr uint32_t kUnproven = kGroups - 1;
+    const uint32_t group = org & kUnproven;
+    return static_cast<uint16_t>(proven ? group - (group == kUnproven) : kUnproven);
   }
 
   // Gets a command's bucket on its way to the cache.
@@ -162,15 +170,22 @@ class Ledger {
   // the entry has gone, or another worker is writing this very flight; the command may be sent, its
   // reply will be unknown or go where the other one's goes.
   // `again`: it was sent before (retry, replay).
-  Sent record_sent(Ref ref, const FlightWords& f, bool again, Tsc now, Counts& counts) noexcept {
-    Slot& s = slot(ref);
+  Sent record_sent(Ref ref, const FlightWords& f, bool again, Tsc now, Counts& counts) noexcept;
+
+  // The short way of record_sent(), for a command that was admitted as fresh in this burst. False:
+  // it takes the other. `epoch`: of now.
+  bool record_fresh(Ref ref, const FlightWords& f, uint32_t epoch) noexcept {
+    const uint64_t i = ref & (kEntriesMax - 1);
+    Bucket& b = buckets_[i / kWays];
+    Slot& s = b.slot[i % kWays];
     const Word word = s.load();
-    if (again || !is_about(word, ref) || word.state() != State::accepted) [[unlikely]]
-      return record_sent_slowly(ref, f, again, now, counts);
-    flight(ref).store(f);
-    if (s.replace(word, word.sent(epoch_of(now)))) [[likely]]
-      return {.recorded = true};
-    return finish_sent(ref, now, {}, counts);
+    const uint64_t accepted_now = uint64_t{epoch} << 12 | static_cast<uint64_t>(State::accepted) << 1;
+    if ((word.lo ^ ref) >> 29 != 0 || (word.hi & kStateAndEpoch) != accepted_now) [[unlikely]]
+      return false;
+    b.flight[i % kWays].store(f);
+    if (!lone_worker_) return s.replace(word, word.sent(epoch));
+    s.set(word.sent(epoch));  // too young for sweep() to look at
+    return true;
   }
 
   // Gives the id of a command back that was admitted as fresh and will not be sent.
@@ -238,12 +253,12 @@ class Ledger {
   struct Tally;
 
   void look_up(const Command& command, uint32_t epoch, Plan& plan) noexcept;
+  void admit_alone(const Command* commands, uint32_t count, uint32_t epoch, Tally& tally,
+                   Admission* out) noexcept;
   void admit_slowly(const Command& command, uint32_t epoch, Plan& plan, Tally& tally,
                     Admission& out) noexcept;
   bool admit_known(const Command& command, uint32_t way, uint32_t epoch, Admission& out) noexcept;
   bool own(Slot& slot, Ref ref, bool again, Sent& sent) noexcept;
-  Sent record_sent_slowly(Ref ref, const FlightWords& flight, bool again, Tsc now,
-                          Counts& counts) noexcept;
   Sent finish_sent(Ref ref, Tsc now, Sent sent, Counts& counts) noexcept;
   bool end_flight(Ref ref, uint32_t stamp, State to) noexcept;
   void sweep_one(Slot& slot, uint32_t epoch, Swept& swept) noexcept;
@@ -254,6 +269,7 @@ class Ledger {
   uint64_t buckets_mask_;
   Tsc epoch_tsc_;
   uint32_t share_ways_;
+  bool lone_worker_;
   Hasher hasher_;
 };
 

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One look at a bucket: which slot is filled next, and which slots are about a command. With AVX2,
 // four loads see all eight slots; each 8-byte word in them is read at one moment, which is all that
-// the ledger relies on (ledger.hpp). Under ThreadSanitizer, which can't know that, words are read
-// one by one as atomics. The worker side's only code of which there are two versions.
+// the ledger relies on (ledger.hpp).
 #pragma once
 
 #include <immintrin.h>
@@ -12,15 +11,7 @@
 #include <cstdint>
 
 #include "dataplane/ledger/bucket.hpp"
-
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define LF_WORDS_ONE_BY_ONE
-#endif
-#endif
-#if defined(__SANITIZE_THREAD__)
-#define LF_WORDS_ONE_BY_ONE
-#endif
+#include "dataplane/ledger/words.hpp"
 
 namespace lf::ledger {
 

@@ -11,11 +11,14 @@
 // entry and a number instead that makes its hi different from all before.
 #pragma once
 
+#include <immintrin.h>
+
 #include <atomic>
 #include <cstdint>
 
 #include "dataplane/core/types.hpp"
 #include "dataplane/ledger/hash.hpp"
+#include "dataplane/ledger/words.hpp"
 
 namespace lf::ledger {
 
@@ -74,6 +77,7 @@ struct Word {
 };
 
 inline constexpr uint64_t kHashInHi = uint64_t{0x3fffffff} << 33;
+inline constexpr uint64_t kStateAndEpoch = 0xff00e;
 inline constexpr uint64_t kLapInHi = uint64_t{1} << 63 | uint64_t{1} << 32;
 
 constexpr uint64_t hash_in_hi(const Hash& h) noexcept {
@@ -112,6 +116,21 @@ struct alignas(16) Slot {
   bool replace(const Word& expected, const Word& desired) noexcept {
     return __sync_bool_compare_and_swap(reinterpret_cast<Both*>(this), both(expected),
                                         both(desired));
+  }
+
+  // Without a look at what is there: for the only thread that changes this slot now. One store of
+  // both words; where a reader sees them apart, load() notices.
+  void set(const Word& desired) noexcept {
+#ifdef LF_WORDS_ONE_BY_ONE
+    lo.store(desired.lo, std::memory_order_release);
+    hi.store(desired.hi, std::memory_order_release);
+#else
+    const __m128i words = _mm_set_epi64x(static_cast<int64_t>(desired.hi),
+                                         static_cast<int64_t>(desired.lo));
+    std::atomic_signal_fence(std::memory_order_seq_cst);  // no store moves across
+    _mm_store_si128(reinterpret_cast<__m128i*>(this), words);
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+#endif
   }
 
  private:

@@ -147,21 +147,69 @@ void record_outcome(const Table& table, const NodeLive& live_nodes, State& state
                  flight.breaker_epoch, good, !good);
 }
 
+// What the flights of a burst have in common.
+struct Moment {
+  uint64_t sent_bits, last_word;
+};
+
 // Of a command that still is as it was received.
-FlightWords flight_of(const rte_mbuf* packet, const Meta& m, bool from_control, Tsc now) noexcept {
+FlightWords flight_of(const rte_mbuf* packet, const Meta& m, const Moment& moment) noexcept {
+  static_assert(ledger::kFlightReplayable == 1);
+  const auto* frame = rte_pktmbuf_mtod(packet, const uint8_t*);
+  uint32_t ports;       // source, destination
+  uint64_t macs;        // end of the destination, source
+  uint32_t vlan_service;
+  std::memcpy(&ports, frame + m.l4_offset, sizeof ports);
+  std::memcpy(&macs, frame + 2 * RTE_ETHER_ADDR_LEN - sizeof macs, sizeof macs);
+  static_assert(offsetof(Meta, service) == offsetof(Meta, vlan_tci) + 2);
+  std::memcpy(&vlan_service, &m.vlan_tci, sizeof vlan_service);
   FlightWords f;
-  if (from_control) [[unlikely]]
-    std::memset(f.word, 0, sizeof f.word);
-  else
-    rewrite::client_words(packet, m, f.word);
-  f.set_service(m.service);
-  f.set_rest({.sent = now,
-              .node = m.node,
-              .breaker_epoch = m.breaker_epoch,
-              .attempt = m.attempt,
-              .flags = static_cast<uint8_t>((m.replayable ? ledger::kFlightReplayable : 0) |
-                                            (from_control ? ledger::kFlightFromControl : 0))});
+  f.low = rewrite::client_addresses(frame + m.l3_offset, m.ip_version);
+  f.set_high(ports | macs >> 16 << 32,
+             macs >> 48 | uint64_t{vlan_service} << 16 | uint64_t{m.in_port} << 48 |
+                 uint64_t{m.ip_version} << 56,
+             m.node | uint64_t{m.breaker_epoch} << 16 | uint64_t{m.attempt} << 32 |
+                 uint64_t{m.replayable} << 40 | moment.sent_bits,
+             moment.last_word);
   return f;
+}
+
+// Of one that control submitted: there is no client on the wire.
+[[gnu::noinline]] FlightWords submitted_flight(const Meta& m, Tsc now) noexcept {
+  return {{.client = {},
+           .sent = now,
+           .service = m.service,
+           .node = m.node,
+           .breaker_epoch = m.breaker_epoch,
+           .attempt = m.attempt,
+           .flags = static_cast<uint8_t>(ledger::kFlightFromControl |
+                                         (m.replayable ? ledger::kFlightReplayable : 0))}};
+}
+
+// Keeps the flights. Returns a bit per position of the commands whose flight could not be kept.
+// `left`: transmissions of commands that are sent again.
+uint64_t record_flights(Ledger& ledger, State& state, const Burst& burst, const Selection& commands,
+                        uint64_t from_control, Tsc now, uint32_t& left) noexcept {
+  const Moment moment{FlightWords::sent_bits(now),
+                      ledger::stamp_of(now) | uint64_t{ledger::kNoReplaySlot} << 32};
+  const uint32_t epoch = ledger.epoch_of(now);
+  uint64_t unrecorded = 0;
+  for (const uint8_t i : commands) {
+    const Meta& m = burst.meta[i];
+    FlightWords flight = flight_of(burst.packets[i], m, moment);
+    if (from_control != 0 && (from_control >> i & 1) != 0) [[unlikely]]
+      flight = submitted_flight(m, now);
+    if (!m.is_retry && ledger.record_fresh(m.ledger_ref, flight, epoch)) [[likely]]
+      continue;
+    const ledger::Sent sent =
+        ledger.record_sent(m.ledger_ref, flight, m.is_retry, now, state.counts);
+    if (sent.left != kNoNode) {
+      state.nodes[sent.left].left.add(1);
+      ++left;
+    }
+    if (!sent.recorded) unrecorded |= uint64_t{1} << i;
+  }
+  return unrecorded;
 }
 
 }  // namespace
@@ -218,37 +266,34 @@ void find_senders(const Table& table, Burst& burst, Selection& live, Verdict str
 void record_sent(const Table& table, Ledger& ledger, State& state, const Burst& burst,
                  const Selection& commands, uint64_t from_control, Tsc now) noexcept {
   const uint32_t stamp = ledger::stamp_of(now);
-  ServiceIndex service = kNoService;
-  uint64_t due = 0;  // of that service's commands
   uint32_t left = 0;
-  uint64_t unwatched = 0, seen = 0;
+  const uint64_t unrecorded =
+      record_flights(ledger, state, burst, commands, from_control, now, left);
+  ServiceIndex service = kNoService;
+  uint64_t due = 0;        // of that service's commands
+  uint64_t unwatched = 0;  // all ones: its nodes' replies do not come by
+  uint64_t bits = 0, seen = 0;
   for (const uint8_t i : commands) {
     const Meta& m = burst.meta[i];
-    const uint64_t bit = uint64_t{1} << i;
-    const ledger::Sent sent = ledger.record_sent(
-        m.ledger_ref, flight_of(burst.packets[i], m, (from_control & bit) != 0, now),
-        m.is_retry, now, state.counts);
-    if (sent.left != kNoNode) {
-      state.nodes[sent.left].left.add(1);
-      ++left;
+    if (m.service != service) [[unlikely]] {
+      service = m.service;
+      const forward::Service& to = table.services[service];
+      due = state.timeouts.tick_of(now + to.timeout_tsc);
+      unwatched = to.mode == forward::Mode::proxy ? unrecorded : ~uint64_t{0};
     }
     NodeStats& stats = state.nodes[m.node];
     stats.sent.add(1);
-    seen |= bit;
-    if (!sent.recorded || table.nodes[m.node].mode != forward::Mode::proxy) [[unlikely]] {
+    seen |= uint64_t{1} << i;
+    if ((unwatched >> i & 1) != 0) [[unlikely]] {
       stats.left.add(1);  // no reply to it will come by, or be known
       ++left;
-      unwatched |= bit;
+      bits |= uint64_t{1} << i;
       continue;
-    }
-    if (m.service != service) {
-      service = m.service;
-      due = state.timeouts.tick_of(now + table.services[service].timeout_tsc);
     }
     if (!state.timeouts.watch({m.ledger_ref, stamp, m.node, m.breaker_epoch}, due)) [[unlikely]]
       state.stats->timeouts_untracked.add(1);
   }
-  state.unwatched = (state.unwatched & ~seen) | unwatched;
+  state.unwatched = (state.unwatched & ~seen) | bits;
   state.flights.began.add(commands.count);
   if (left != 0) state.flights.ended.add(left);
 }

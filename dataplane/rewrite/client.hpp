@@ -4,7 +4,9 @@
 // reply is that of `out_port`, so it is not kept here.
 #pragma once
 
+#include <immintrin.h>
 #include <rte_ether.h>
+#include <rte_ip.h>
 #include <rte_mbuf.h>
 #include <rte_udp.h>
 
@@ -28,8 +30,6 @@ struct Client {
   uint8_t ip_version = 0;   // 0: no client on the wire (the command was submitted by control)
 };
 static_assert(sizeof(Client) == 48);
-inline constexpr size_t kClientBytes = offsetof(Client, ip_version) + 1;  // without padding
-static_assert(kClientBytes == 46);
 
 // The client of a parsed UDP packet that still is as it was received.
 inline Client client_of(const rte_mbuf* m, const Meta& meta) noexcept {
@@ -46,26 +46,20 @@ inline Client client_of(const rte_mbuf* m, const Meta& meta) noexcept {
   return c;
 }
 
-// The same as words, as they lie in memory, the padding 0: made in registers, for the ledger's
-// flights.
-inline void client_words(const rte_mbuf* m, const Meta& meta, uint64_t words[6]) noexcept {
-  const auto* frame = rte_pktmbuf_mtod(m, const uint8_t*);
-  IpAddress address, local;
-  net::load_addresses(frame + meta.l3_offset, meta.ip_version, address, local);
-  uint32_t ports;  // source, destination
-  uint64_t macs;   // end of the destination, source
-  std::memcpy(&ports, frame + meta.l4_offset, sizeof ports);
-  std::memcpy(&macs, frame + 2 * RTE_ETHER_ADDR_LEN - sizeof macs, sizeof macs);
-  const uint64_t mac = macs >> 16;
-  words[0] = address.hi;
-  words[1] = address.lo;
-  words[2] = local.hi;
-  words[3] = local.lo;
-  words[4] = ports | mac << 32;
-  words[5] = mac >> 32 | uint64_t{meta.vlan_tci} << 16 | uint64_t{meta.in_port} << 32 |
-             uint64_t{meta.ip_version} << 40;
+// Its two addresses as they lie in memory, made in a register for the ledger's flights.
+inline __m256i client_addresses(const uint8_t* l3, uint8_t ip_version) noexcept {
+  static_assert(offsetof(Client, local) == 16 && offsetof(rte_ipv6_hdr, dst_addr) == 24);
+  if (ip_version != 4) [[unlikely]]
+    return _mm256_loadu_si256(
+        reinterpret_cast<const __m256i*>(l3 + offsetof(rte_ipv6_hdr, src_addr)));
+  static_assert(offsetof(rte_ipv4_hdr, src_addr) == 12 && offsetof(rte_ipv4_hdr, dst_addr) == 16);
+  const __m256i order = _mm256_setr_epi8(-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0, 1, 2, 3,
+                                         -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 4, 5, 6, 7);
+  const __m256i mapped = _mm256_setr_epi32(0, 0, -0x10000, 0, 0, 0, -0x10000, 0);
+  uint64_t pair;
+  std::memcpy(&pair, l3 + offsetof(rte_ipv4_hdr, src_addr), sizeof pair);
+  const __m256i both = _mm256_set1_epi64x(static_cast<int64_t>(pair));
+  return _mm256_or_si256(_mm256_shuffle_epi8(both, order), mapped);
 }
-static_assert(offsetof(Client, port) == 32 && offsetof(Client, mac) == 36 &&
-              offsetof(Client, vlan_tci) == 42 && offsetof(Client, out_port) == 44);
 
 }  // namespace lf::rewrite

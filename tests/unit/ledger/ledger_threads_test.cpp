@@ -151,5 +151,45 @@ TEST(LedgerThreads, AnIdThatIsGivenBackHasOneOwnerAtATime) {
   EXPECT_GT(turns, 0);
 }
 
+// A lone worker enters commands without compare-and-swap, mostly over entries that just now have
+// become too old, so that the sweep, half an epoch ahead, clears them at the same moment: each entry
+// is counted once, by one of them. All are of one bucket.
+TEST(LedgerThreads, ALoneWorkerAndTheSweepAgreeOnWhatIsThere) {
+  constexpr Tsc kWindow = 6400, kEpoch = kWindow / kWindowEpochs;
+  constexpr Tsc kStep = (kWindow + kEpoch) / kWays - 1;
+  TestLedger ledger(small(kWindow, 0.5, true));
+  std::vector<Hash> hashes;
+  for (const uint64_t id : ledger.ids_of_bucket(1, 0, 100)) hashes.push_back(ledger.hash(1, id));
+  std::atomic<Tsc> clock{1'000'000}, sweeping{0};
+  std::atomic<bool> over{false};
+  uint64_t expired = 0;
+  std::thread sweep([&] {
+    while (!over) {
+      const Tsc now = clock.load();
+      sweeping = now;
+      expired += ledger->sweep(0, 1, now + kEpoch / 2).expired;
+    }
+  });
+  Counts counts;
+  for (uint64_t k = 0; k < 20'000; ++k) {
+    const Tsc now = clock.load();
+    while (sweeping != now) std::this_thread::yield();  // its clock is never far behind
+    const Command c{hashes[k % hashes.size()], 1, 0};
+    Admission a;
+    ledger->admit(&c, 1, now, counts, &a);
+    EXPECT_EQ(a.result, Lookup::fresh);
+    if (k % 16 == 0)
+      ledger->release(a.ref, counts);
+    else
+      EXPECT_TRUE(ledger->record_fresh(a.ref, flight_to(3, now), ledger->epoch_of(now)));
+    clock.store(now + kStep);
+  }
+  over = true;
+  sweep.join();
+  const Swept seen = ledger->sweep(0, 1, clock.load());
+  expired += seen.expired;
+  EXPECT_EQ(seen.unsent + seen.in_flight, counts.occupied.read() - counts.vacated.read() - expired);
+}
+
 }  // namespace
 }  // namespace lf::ledger

@@ -18,8 +18,8 @@ inline Secret test_secret() {
   return s;
 }
 
-inline Settings small(Tsc window_tsc = 6400, double org_share = 0.5) {
-  return {kEntriesMin, window_tsc, org_share, test_secret()};
+inline Settings small(Tsc window_tsc = 6400, double org_share = 0.5, bool lone_worker = false) {
+  return {kEntriesMin, window_tsc, org_share, test_secret(), lone_worker};
 }
 
 struct Id {

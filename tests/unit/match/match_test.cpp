@@ -288,6 +288,7 @@ TEST(Match, ACommandThatThePortDidNotTakeIsGivenBack) {
 TEST(Match, WithoutProxyNoReplyIsExpected) {
   Fixture f;
   f.forward.nodes[0].mode = forward::Mode::dsr_l2;
+  f.forward.services[0].mode = forward::Mode::dsr_l2;
   f.send(1, 0);
   EXPECT_EQ(f.in_flight(0), 0);
   EXPECT_EQ(f.state->timeouts.watched(), 0u);
