@@ -109,8 +109,10 @@ struct Selection {
 };
 
 struct Burst {
+  static constexpr uint32_t kAhead = 8;
   uint16_t count = 0;
-  rte_mbuf* packets[kBurstMax];
+  // Parse repeats the last packet behind itself, to look ahead without a look at count.
+  rte_mbuf* packets[kBurstMax + kAhead];
   Meta meta[kBurstMax];
 
   // Decides a packet. The caller's Selection still names it until keep_undecided().

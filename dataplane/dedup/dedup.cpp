@@ -101,20 +101,28 @@ bool take(State& state, Burst& burst, uint32_t i, uint32_t k) noexcept {
 void expect(const Ledger& ledger, State& state, const Burst& burst, const Selection& commands,
             uint32_t first) noexcept {
   if (first == 0) state.hashed = state.as_proven = 0;
-  uint32_t count = 0;
-  for (uint32_t k = first; k < commands.count; ++k) {
-    const uint8_t i = commands.index[k];
-    const Meta& m = burst.meta[i];
-    const bool tagged = (m.flags & lcp::kFlagTagged) != 0;
-    state.names[count++] = {m.lcp->command_id, ledger::space_of(m.org_id, tagged)};
-    state.hashed |= uint64_t{1} << i;
-    state.as_proven |= uint64_t{tagged} << i;
-  }
-  ledger.hasher().run(state.names, count, state.fresh_hashes);
+  const uint8_t* positions = commands.index + first;
+  const uint32_t count = commands.count - first;
+  if (count == 0) return;
+  uint64_t hashed = 0, as_proven = 0;
   for (uint32_t k = 0; k < count; ++k) {
-    state.hashes[commands.index[first + k]] = state.fresh_hashes[k];
-    ledger.prefetch(state.fresh_hashes[k]);
+    const uint8_t i = positions[k];
+    const Meta& m = burst.meta[i];
+    const uint64_t tagged = m.flags & lcp::kFlagTagged;
+    static_assert(lcp::kFlagTagged == 1);
+    state.names[k] = {m.lcp->command_id, ledger::space_of(m.org_id, tagged)};
+    hashed |= uint64_t{1} << i;
+    as_proven |= tagged << i;
   }
+  state.hashed |= hashed;
+  state.as_proven |= as_proven;
+  // Mostly there is nothing between them: then hashes are made where they belong.
+  const bool together = positions[count - 1] - positions[0] == static_cast<int>(count - 1);
+  ledger::Hash* hashes = together ? &state.hashes[positions[0]] : state.fresh_hashes;
+  ledger.hasher().run(state.names, count, hashes);
+  for (uint32_t k = 0; k < count; ++k) ledger.prefetch(hashes[k]);
+  if (together) return;
+  for (uint32_t k = 0; k < count; ++k) state.hashes[positions[k]] = hashes[k];
 }
 
 void run(Ledger& ledger, State& state, Burst& burst, Selection& commands, Tsc now) noexcept {

@@ -3,10 +3,13 @@
 
 #include <immintrin.h>
 
+#include <algorithm>
+
 namespace lf::ledger {
 namespace {
 
-constexpr uint32_t kLanes = 8;  // blocks in flight: hides the latency of a round
+constexpr uint32_t kLanes = 8;    // blocks in flight: hides the latency of a round
+constexpr uint32_t kRounds = 10;  // of AES-128, as Hasher says
 
 template <int kRoundConstant>
 __m128i next_round_key(__m128i key) noexcept {
@@ -23,6 +26,26 @@ __m128i tweak_of(uint64_t space, __m128i s) noexcept {
   const __m128i high = _mm_clmulepi64_si128(s, m, 0x01);  // times x^64
   const __m128i overflow = _mm_clmulepi64_si128(high, _mm_cvtsi64_si128(0x87), 0x01);
   return _mm_xor_si128(_mm_xor_si128(low, _mm_slli_si128(high, 8)), overflow);
+}
+
+// kLanes names. One function for whole groups and the last one, which is filled up.
+[[gnu::noinline]] void hash_lanes(const __m128i* keys, __m128i s, const Name* names,
+                                  Hash* out) noexcept {
+  __m128i block[kLanes];
+#pragma GCC unroll 8
+  for (uint32_t k = 0; k < kLanes; ++k) {
+    const __m128i id = _mm_loadu_si128(reinterpret_cast<const __m128i*>(names[k].command_id));
+    block[k] = _mm_xor_si128(_mm_xor_si128(id, keys[0]), tweak_of(names[k].space, s));
+  }
+#pragma GCC unroll 9
+  for (uint32_t r = 1; r < kRounds; ++r) {
+#pragma GCC unroll 8
+    for (auto& b : block) b = _mm_aesenc_si128(b, keys[r]);
+  }
+  auto* to = reinterpret_cast<__m128i*>(out);
+#pragma GCC unroll 8
+  for (uint32_t k = 0; k < kLanes; ++k)
+    _mm_storeu_si128(to + k, _mm_aesenclast_si128(block[k], keys[kRounds]));
 }
 
 }  // namespace
@@ -47,24 +70,14 @@ void Hasher::run(const Name* names, uint32_t count, Hash* out) const noexcept {
   const auto* keys = reinterpret_cast<const __m128i*>(round_keys_);
   const __m128i s =
       _mm_set_epi64x(static_cast<int64_t>(tweak_[1]), static_cast<int64_t>(tweak_[0]));
-  for (uint32_t done = 0; done < count; done += kLanes) {
-    __m128i block[kLanes];
-#pragma GCC unroll 8
-    for (uint32_t k = 0; k < kLanes; ++k) {
-      const Name& name = names[done + k < count ? done + k : done];  // idle lanes repeat one
-      const __m128i id = _mm_loadu_si128(reinterpret_cast<const __m128i*>(name.command_id));
-      block[k] = _mm_xor_si128(_mm_xor_si128(id, tweak_of(name.space, s)), keys[0]);
-    }
-#pragma GCC unroll 9
-    for (uint32_t r = 1; r < kRounds; ++r) {
-#pragma GCC unroll 8
-      for (auto& b : block) b = _mm_aesenc_si128(b, keys[r]);
-    }
-    auto* to = reinterpret_cast<__m128i*>(&out[done]);
-#pragma GCC unroll 8
-    for (uint32_t k = 0; k < kLanes; ++k)
-      if (done + k < count) _mm_storeu_si128(to + k, _mm_aesenclast_si128(block[k], keys[kRounds]));
-  }
+  for (; count >= kLanes; count -= kLanes, names += kLanes, out += kLanes)
+    hash_lanes(keys, s, names, out);
+  if (count == 0) return;
+  Name last[kLanes];
+  Hash hashes[kLanes];
+  for (uint32_t k = 0; k < kLanes; ++k) last[k] = names[k < count ? k : 0];
+  hash_lanes(keys, s, last, hashes);
+  std::copy_n(hashes, count, out);
 }
 
 }  // namespace lf::ledger

@@ -4,9 +4,11 @@
 // so a folded sum is in wire order. Pure functions, called by stages on workers.
 #pragma once
 
+#include <netinet/in.h>
 #include <rte_ip.h>
 #include <rte_udp.h>
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -15,19 +17,22 @@
 
 namespace lf::net {
 
-// Folds a sum to 16 bits (one's complement), not inverted.
+// Folds a sum to 16 bits (one's complement), not inverted; 0 only for 0. The halves of a number and
+// the same number turned by half its bits: their sum is in the upper half, with its carry brought
+// around.
 constexpr uint16_t fold(uint64_t sum) noexcept {
-  sum = (sum & 0xffffffff) + (sum >> 32);
-  sum = (sum & 0xffffffff) + (sum >> 32);
-  auto s = static_cast<uint32_t>(sum);
-  s = (s & 0xffff) + (s >> 16);
-  return static_cast<uint16_t>((s & 0xffff) + (s >> 16));
+  const auto half = static_cast<uint32_t>((sum + std::rotl(sum, 32)) >> 32);
+  return static_cast<uint16_t>((half + std::rotl(half, 16)) >> 16);
 }
 
-// Whether a sum that includes its checksum is right: it folds to 0xffff. A sum of nothing but
-// zeros is not told apart from that; headers always have something in them. One multiplication.
-constexpr bool is_right(uint64_t sum) noexcept {
-  return sum % 0xffff == 0;
+// Whether a sum that includes its checksum is right: it folds to 0xffff. All 64 bits set are 0xffff
+// times `ones`, so a multiple of 0xffff times `ones` is its factor subtracted from 2^64, and the
+// factor is at most `ones`.
+inline bool is_right(uint64_t sum) noexcept {
+  uint64_t ones = 0x0001'0001'0001'0001;
+  asm("" : "+r"(ones));  // or the compiler makes shifts and additions of the multiplication
+  const uint64_t product = sum * ones;
+  return product + ones < ones;
 }
 
 constexpr uint64_t half_sum(uint64_t words) noexcept {
@@ -41,10 +46,13 @@ uint64_t sum_bytes(const void* bytes, size_t length) noexcept;
 // UDP and LCP header.
 inline constexpr uint32_t kCommandHeaders = 88;
 
-// The one's complement sum over so many bytes and `start`, carries brought around: 2^64 is 1 modulo
-// 0xffff. One instruction for each 8 bytes.
-inline uint64_t headers_sum(const void* bytes, uint64_t start) noexcept {
-  asm("addq (%1), %0\n\t"
+// The one's complement sum over the IPv4 addresses before a UDP header, that and the LCP header
+// behind it, and two numbers. Carries are brought around: 2^64 is 1 modulo 0xffff. One instruction
+// for each 8 bytes.
+inline uint64_t command_headers_sum(const void* udp, uint64_t a, uint64_t b) noexcept {
+  const uint8_t* bytes = static_cast<const uint8_t*>(udp) - 8;
+  asm("addq %2, %0\n\t"
+      "adcq (%1), %0\n\t"
       "adcq 8(%1), %0\n\t"
       "adcq 16(%1), %0\n\t"
       "adcq 24(%1), %0\n\t"
@@ -55,37 +63,45 @@ inline uint64_t headers_sum(const void* bytes, uint64_t start) noexcept {
       "adcq 64(%1), %0\n\t"
       "adcq 72(%1), %0\n\t"
       "adcq 80(%1), %0\n\t"
+      "adcq 88(%1), %0\n\t"
       "adcq $0, %0"
-      : "+r"(start)
-      : "r"(bytes), "m"(*static_cast<const uint8_t(*)[kCommandHeaders]>(bytes))
+      : "+r"(a)
+      : "r"(bytes), "r"(b), "m"(*reinterpret_cast<const uint8_t(*)[8 + kCommandHeaders]>(bytes))
       : "cc");
-  return start;
+  return a;
 }
 
-// Sum over a UDP datagram that holds an LCP header: `size` bytes, at least 88, and `start`, below
-// 2^40. Quick for short payloads.
-inline uint64_t command_sum(const rte_udp_hdr* udp, uint32_t size, uint64_t start) noexcept {
+// Sum over a UDP datagram that holds an LCP header, and over its pseudo-header. `size`: of the
+// datagram, as its header says it, at least 88. It comes right after an IPv4 header. Quick for
+// short payloads.
+inline uint64_t command_sum_ipv4(const rte_udp_hdr* udp, uint32_t size) noexcept {
   const uint8_t* end = reinterpret_cast<const uint8_t*>(udp) + size;
   const uint32_t rest = size - kCommandHeaders;
-  if (rest < 8) {
-    uint64_t last;  // that byte after byte ends with the datagram
+  uint64_t last;
+  if (rest < 8) [[likely]] {
     std::memcpy(&last, end - 8, 8);
-    start += rest == 0 ? 0 : half_sum(last >> (64 - 8 * rest));
+    // All but the last `rest` bytes are shifted out. 88 is a multiple of 8, so the distance is that
+    // of `size` too; in two steps, as it can be 64.
+    static_assert(kCommandHeaders % 8 == 0);
+    last = last >> 1 >> (~(8 * size) & 63);
   } else {
-    start += sum_bytes(end - rest, rest);
+    last = sum_bytes(end - rest, rest);
   }
-  return headers_sum(udp, start);
+  return command_headers_sum(udp, uint64_t{udp->dgram_len} + (IPPROTO_UDP << 8), last);
 }
 
 // Sum over an IPv4 header without options; its folded value is 0xffff when the checksum is right.
 inline uint64_t ipv4_header_sum(const void* header) noexcept {
-  uint64_t a, b;
-  uint32_t c;
-  const auto* p = static_cast<const uint8_t*>(header);
-  std::memcpy(&a, p, 8);
-  std::memcpy(&b, p + 8, 8);
-  std::memcpy(&c, p + 16, 4);
-  return half_sum(a) + half_sum(b) + c;
+  uint32_t last;
+  std::memcpy(&last, static_cast<const uint8_t*>(header) + 16, sizeof last);
+  uint64_t sum = last;
+  asm("addq (%1), %0\n\t"
+      "adcq 8(%1), %0\n\t"
+      "adcq $0, %0"
+      : "+r"(sum)
+      : "r"(header), "m"(*static_cast<const uint8_t(*)[16]>(header))
+      : "cc");
+  return sum;
 }
 
 // Sum over the pseudo-header of an upper-layer protocol; `length` in host order.
@@ -114,12 +130,10 @@ constexpr uint16_t udp_checksum_of(uint64_t sum) noexcept {
 }
 
 // RFC 1624, equation 3: the checksum after words that summed to `before` (below 2^47) became
-// `after`. In one subtraction, as 2^32 times 0xffff is nothing modulo 0xffff; and one remainder,
-// which is a multiplication: half the instructions of folding each sum.
+// `after`. In one subtraction, as 2^32 times 0xffff is nothing modulo 0xffff.
 constexpr uint16_t updated(uint16_t checksum, uint64_t before, uint64_t after) noexcept {
   constexpr uint64_t kNothing = uint64_t{0xffff} << 32;
-  const uint64_t rest = (static_cast<uint16_t>(~checksum) + after + (kNothing - before)) % 0xffff;
-  return static_cast<uint16_t>(~(rest == 0 ? 0xffff : rest));
+  return checksum_of(static_cast<uint16_t>(~checksum) + after + (kNothing - before));
 }
 
 // Writes a full header checksum.

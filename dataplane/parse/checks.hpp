@@ -15,6 +15,7 @@
 #include "dataplane/lcp/header.hpp"
 #include "dataplane/net/address.hpp"
 #include "dataplane/net/checksum.hpp"
+#include "dataplane/net/offsets.hpp"
 #include "dataplane/parse/table.hpp"
 
 // The way of a datagram for us is one function, so that what it knows stays in registers.
@@ -66,23 +67,29 @@ static_assert(offsetof(Meta, target_id) == offsetof(Meta, deadline_us) + 8 &&
               offsetof(lcp::Header, payload_length) == offsetof(lcp::Header, deadline_us) + 12 &&
               offsetof(lcp::Header, key_id) == offsetof(lcp::Header, deadline_us) + 14);
 
-// What the stages read of an LCP header that has been checked.
+static_assert(offsetof(Meta, flags) == offsetof(Meta, org_id) + 8 &&
+              offsetof(Meta, l3_offset) == offsetof(Meta, org_id) + 12 &&
+              offsetof(lcp::Header, org_id) == offsetof(lcp::Header, flags) + 4);
+
+// What the stages read of an LCP header that has been checked. `offsets`: as net::offsets_of().
 LF_INLINE void take_lcp(const Table& t, const Endpoint& endpoint, const lcp::Header& h, Kind kind,
-                        Meta& meta) noexcept {
+                        uint32_t offsets, Meta& meta) noexcept {
   const auto* from = reinterpret_cast<const uint8_t*>(&h);
   auto* to = reinterpret_cast<uint8_t*>(&meta);
   const IntentIndex intent = t.intent_index[h.intent];
   // Each of the four fields turned around.
   const __m128i order = _mm_setr_epi8(7, 6, 5, 4, 3, 2, 1, 0, 11, 10, 9, 8, 13, 12, 15, 14);
-  const __m128i tail = _mm_loadu_si128(
-      reinterpret_cast<const __m128i*>(from + offsetof(lcp::Header, deadline_us)));
+  const __m128i tail =
+      _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + offsetof(lcp::Header, deadline_us)));
   _mm_storeu_si128(reinterpret_cast<__m128i*>(to + offsetof(Meta, deadline_us)),
                    _mm_shuffle_epi8(tail, order));
-  uint64_t ids;
-  std::memcpy(&ids, from + offsetof(lcp::Header, org_id), sizeof ids);
-  ids = std::rotl(lcp::be64(ids), 32);
-  std::memcpy(to + offsetof(Meta, org_id), &ids, sizeof ids);
-  std::memcpy(to + offsetof(Meta, flags), from + offsetof(lcp::Header, flags), 4);
+  // Both ids turned around, flags to attempt behind them, and room for the offsets.
+  const __m128i ids = _mm_setr_epi8(7, 6, 5, 4, 11, 10, 9, 8, 0, 1, 2, 3, -1, -1, -1, -1);
+  const __m128i head =
+      _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + offsetof(lcp::Header, flags)));
+  const __m128i places = _mm_setr_epi32(0, 0, 0, static_cast<int>(offsets));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to + offsetof(Meta, org_id)),
+                   _mm_or_si128(_mm_shuffle_epi8(head, ids), places));
   meta.lcp = const_cast<lcp::Header*>(&h);
   meta.service = endpoint.service[intent];
   meta.kind = kind;

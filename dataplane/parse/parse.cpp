@@ -85,7 +85,7 @@ LF_INLINE Verdict parse_lcp(const Table& t, const Datagram& d, const uint8_t* by
   if (const Verdict v = lcp::check_header(&h, length); v != Verdict::none) [[unlikely]]
     return v;
   const Kind kind = kind_of(h.type);
-  take_lcp(t, d.endpoint, h, kind, meta);
+  take_lcp(t, d.endpoint, h, kind, net::offsets_of(meta), meta);
   if (kind == Kind::command && !d.endpoint.takes_commands) [[unlikely]]
     return Verdict::udp_port;
   if (d.ttl <= 1 && (kind == Kind::command || kind == Kind::reply)) [[unlikely]]
@@ -355,62 +355,80 @@ void clear(Sorted& out) noexcept {
     s->count = 0;
 }
 
-constexpr Meta kEmpty{};
-
 // Copied in vectors: assigning Meta{} is done with a slow string instruction.
 void reset(Meta& meta) noexcept {
-  const Origin origin = meta.origin;
   const auto* from = reinterpret_cast<const __m256i*>(&kEmpty);
   auto* to = reinterpret_cast<__m256i*>(&meta);
   for (size_t i = 0; i < sizeof(Meta) / sizeof(__m256i); ++i)
     _mm256_store_si256(to + i, _mm256_load_si256(from + i));
-  meta.origin = origin;
+}
+
+// The general way, apart, so that the short one keeps its registers. True: it is a command, and not
+// yet in its selection.
+LF_APART bool parse_any(const Table& t, rte_mbuf* m, uint32_t i, Meta& meta, Sorted& out) noexcept {
+  reset(meta);
+  meta.verdict = parse_frame(t, m, meta);
+  if (meta.verdict != Verdict::none) return false;
+  if (meta.kind == Kind::command) return true;
+  sort(out, i, meta.kind);
+  return false;
 }
 
 constexpr uint32_t kAhead = 4;      // packets whose headers are on their way into the cache,
 constexpr uint32_t kMbufAhead = 8;  // and whose mbufs are
+static_assert(kAhead <= kMbufAhead && kMbufAhead <= Burst::kAhead);
 
-void prefetch(const rte_mbuf* m) noexcept {
+LF_INLINE void prefetch(const rte_mbuf* m) noexcept {
   const auto* data = rte_pktmbuf_mtod(m, const uint8_t*);
   rte_prefetch0(data);
   if (m->data_len > kCacheLine) rte_prefetch0(data + kCacheLine);
 }
 
+void forget(Places& places) noexcept {
+  for (Place& p : places.place) p.key = 0;
+  places.place[0].segments_and_port = 0;
+  places.last = places.place;
+  places.next = 0;
+}
+
 }  // namespace
 
-void begin(const Burst& burst, Sorted& out) noexcept {
+void begin(State& state, Burst& burst, Sorted& out) noexcept {
   clear(out);
+  forget(state.places);
   const uint32_t count = burst.count;
-  for (uint32_t i = 0; i < kMbufAhead && i < count; ++i) rte_prefetch0(burst.packets[i]);
-  for (uint32_t i = 0; i < kAhead && i < count; ++i) prefetch(burst.packets[i]);
+  if (count == 0) return;
+  for (uint32_t k = 0; k < Burst::kAhead; ++k) burst.packets[count + k] = burst.packets[count - 1];
+  for (uint32_t i = 0; i < kMbufAhead; ++i) rte_prefetch0(burst.packets[i]);
+  for (uint32_t i = 0; i < kAhead; ++i) prefetch(burst.packets[i]);
 }
 
-void part(const Table& table, Burst& burst, uint32_t first, uint32_t end, Sorted& out) noexcept {
-  const uint32_t count = burst.count;
-  LastPlace last;
-  for (uint32_t i = first; i < end; ++i) {
-    if (i + kMbufAhead < count) rte_prefetch0(burst.packets[i + kMbufAhead]);
-    if (i + kAhead < count) prefetch(burst.packets[i + kAhead]);
+void part(const Table& table, State& state, Burst& burst, uint32_t first, uint32_t end,
+          Sorted& out) noexcept {
+  const Place* last = state.places.last;
+  uint8_t* command = out.commands.index + out.commands.count;
+  for (size_t i = first; i < end; ++i) {
+    rte_mbuf* const* packets = burst.packets + i;
+    rte_prefetch0(packets[kMbufAhead]);
+    prefetch(packets[kAhead]);
     Meta& meta = burst.meta[i];
-    reset(meta);
-    if (!parse_usual(table, last, burst.packets[i], meta)) [[unlikely]] {
-      meta.verdict = parse_frame(table, burst.packets[i], meta);
-      if (meta.verdict != Verdict::none) [[unlikely]]
-        continue;
-    }
-    if (meta.kind == Kind::command) [[likely]] {
-      out.commands.add(i);
-    } else if (meta.kind == Kind::flow) {
-      out.flows.add(i);
-    } else {
-      sort(out, i, meta.kind);
+    const Kind kind = parse_usual(table, state.places, last, packets[0], meta);
+    if (kind == Kind::flow) {
+      out.flows.add(static_cast<uint32_t>(i));
+    } else if (kind == Kind::reply) {
+      out.replies.add(static_cast<uint32_t>(i));
+    } else if (kind == Kind::command ||
+               parse_any(table, packets[0], static_cast<uint32_t>(i), meta, out)) {
+      *command++ = static_cast<uint8_t>(i);
     }
   }
+  out.commands.count = static_cast<uint16_t>(command - out.commands.index);
+  state.places.last = last;
 }
 
-void run(const Table& table, State&, Burst& burst, Sorted& out, Tsc) noexcept {
-  begin(burst, out);
-  part(table, burst, 0, burst.count, out);
+void run(const Table& table, State& state, Burst& burst, Sorted& out, Tsc) noexcept {
+  begin(state, burst, out);
+  part(table, state, burst, 0, burst.count, out);
 }
 
 }  // namespace lf::parse

@@ -7,23 +7,28 @@
 
 #include "dataplane/core/burst.hpp"
 #include "dataplane/core/types.hpp"
+#include "dataplane/parse/place.hpp"
 #include "dataplane/parse/table.hpp"
 
 namespace lf::parse {
 
-struct State {};
+struct State {
+  Places places;
+};
 
 // The packets of a burst by what they are, refused ones left out.
 struct Sorted {
   Selection commands, replies, approvals, reports, probes, probe_replies, flows, exceptions;
 };
 
-// Parses all packets of the burst; everything in their metadata but `origin` is set anew.
+// Parses all packets of the burst; their metadata is set anew. Each is taken to be from the wire: a
+// caller who knows better sets `origin` afterwards.
 void run(const Table& table, State& state, Burst& burst, Sorted& out, Tsc now) noexcept;
 
 // The same a part at a time, for a caller who has work for the time between two parts: begin(),
 // then part() for all positions in ascending order.
-void begin(const Burst& burst, Sorted& out) noexcept;
-void part(const Table& table, Burst& burst, uint32_t first, uint32_t end, Sorted& out) noexcept;
+void begin(State& state, Burst& burst, Sorted& out) noexcept;
+void part(const Table& table, State& state, Burst& burst, uint32_t first, uint32_t end,
+          Sorted& out) noexcept;
 
 }  // namespace lf::parse

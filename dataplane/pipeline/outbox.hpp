@@ -5,6 +5,7 @@
 
 #include <rte_mbuf.h>
 
+#include <algorithm>
 #include <cstdint>
 
 #include "dataplane/core/types.hpp"
@@ -24,6 +25,11 @@ struct PortOut {
   void add(rte_mbuf* m, uint8_t at) noexcept {
     position[count] = at;
     frame[count++] = m;
+  }
+  void add_all(rte_mbuf* const* all, const uint8_t* at, uint16_t how_many) noexcept {
+    std::copy_n(at, how_many, position + count);
+    std::copy_n(all, how_many, frame + count);
+    count = static_cast<uint16_t>(count + how_many);
   }
 };
 

@@ -31,6 +31,32 @@ void take_out(Selection& from, const Selection& some) noexcept {
   from.count = kept;
 }
 
+// The positions of those that control submitted, a bit each.
+uint64_t submitted(const Burst& burst, const Selection& live) noexcept {
+  uint64_t bits = 0;
+  for (const uint8_t i : live) bits |= uint64_t{is_submitted(burst, i)} << i;
+  return bits;
+}
+
+// Neighbours in a burst mostly leave through the same port.
+void send_all(Burst& burst, const Selection& live, bool several_ports, Outbox& out) noexcept {
+  if (live.count == 0) return;
+  const uint8_t first = live.index[0], last = live.index[live.count - 1];
+  if (!several_ports && last - first == live.count - 1) [[likely]] {  // and nothing is between them
+    out.open(burst.meta[first].out_port).add_all(&burst.packets[first], live.index, live.count);
+    std::fill_n(&burst.packets[first], live.count, nullptr);
+    return;
+  }
+  PortOut* to = nullptr;
+  uint16_t to_port = kPortsMax;
+  for (const uint8_t i : live) {
+    const uint8_t port = burst.meta[i].out_port;
+    if (port != to_port) to = &out.open(to_port = port);
+    to->add(burst.packets[i], i);
+    burst.packets[i] = nullptr;
+  }
+}
+
 }  // namespace
 
 State::State(const Pipeline::Setup& s)
@@ -53,22 +79,27 @@ Pipeline::Pipeline(const Setup& setup) : setup_(setup), state_(new State(setup))
 Pipeline::~Pipeline() = default;
 
 void Pipeline::run(const Snapshot& snapshot, Burst& burst, Tsc now, Outbox& out) noexcept {
-  for (uint32_t i = 0; i < burst.count; ++i) burst.meta[i].origin = Origin::wire;
+  begin(snapshot, burst);
   stages(snapshot, burst, now, out);
 }
 
 void Pipeline::run_injected(const Snapshot& snapshot, Burst& burst, Tsc now, Outbox& out) noexcept {
+  begin(snapshot, burst);
   for (uint32_t i = 0; i < burst.count; ++i) {
     burst.meta[i].origin = note_of(burst.packets[i]).meta.origin;
   }
   stages(snapshot, burst, now, out);
 }
 
-void Pipeline::stages(const Snapshot& snapshot, Burst& burst, Tsc now, Outbox& out) noexcept {
+void Pipeline::begin(const Snapshot& snapshot, Burst& burst) noexcept {
   State& s = *state_;
   s.clock.begin(setup_.shared->sample_bursts.load(std::memory_order_relaxed));
   parse_all(snapshot, burst);
   s.clock.mark(Stage::parse, burst.count);
+}
+
+void Pipeline::stages(const Snapshot& snapshot, Burst& burst, Tsc now, Outbox& out) noexcept {
+  State& s = *state_;
   if (s.sorted.commands.count != 0) commands(snapshot, burst, s.sorted.commands, now, out);
   if (s.sorted.replies.count != 0) {
     const uint32_t count = s.sorted.replies.count;
@@ -96,11 +127,11 @@ void Pipeline::stages(const Snapshot& snapshot, Burst& burst, Tsc now, Outbox& o
 void Pipeline::parse_all(const Snapshot& snapshot, Burst& burst) noexcept {
   State& s = *state_;
   const Selection& commands = s.sorted.commands;
-  parse::begin(burst, s.sorted);
+  parse::begin(s.parse, burst, s.sorted);
   for (uint32_t first = 0; first < burst.count; first += kPart) {
     const uint32_t known = commands.count;
-    parse::part(*snapshot.parse, burst, first, std::min<uint32_t>(first + kPart, burst.count),
-                s.sorted);
+    parse::part(*snapshot.parse, s.parse, burst, first,
+                std::min<uint32_t>(first + kPart, burst.count), s.sorted);
     if (commands.count != known)
       dedup::expect(*setup_.shared->ledger, s.dedup, burst, commands, known);
   }
@@ -190,6 +221,12 @@ void Pipeline::commands(const Snapshot& snapshot, Burst& burst, const Selection&
   } while (live.count != 0);
 }
 
+void Pipeline::count_retries(const Burst& burst, const Selection& live) noexcept {
+  uint32_t retries = 0;
+  for (const uint8_t i : live) retries += burst.meta[i].is_retry;
+  setup_.stats->retries_passed.add(retries);
+}
+
 // From an admitted command to a frame on its way to a node.
 void Pipeline::forward(const Snapshot& snapshot, Burst& burst, Selection& live, Tsc now,
                        Outbox& out) noexcept {
@@ -199,32 +236,16 @@ void Pipeline::forward(const Snapshot& snapshot, Burst& burst, Selection& live, 
   const uint32_t admitted = live.count;
   choose::run(*snapshot.forward, *shared.live, s.choose, burst, live, now);
   Selection too_big{};
-  rewrite::fit(*snapshot.forward, burst, live, too_big);
+  const rewrite::Some some = rewrite::fit(*snapshot.forward, burst, live, too_big);
   s.clock.mark(Stage::choose, admitted);
-  uint64_t from_control = 0;
-  bool replayable = false;
-  for (const uint8_t i : live) {
-    replayable |= burst.meta[i].replayable;
-    if (is_submitted(burst, i)) [[unlikely]]
-      from_control |= uint64_t{1} << i;
-  }
-  if (replayable) note_clients(burst, live, from_control);
+  const uint64_t from_control = some.not_from_wire ? submitted(burst, live) : 0;
+  if (some.replayable) note_clients(burst, live, from_control);
   match::record_sent(*snapshot.forward, *shared.ledger, s.match, burst, live, from_control, now);
   s.clock.mark(Stage::record, live.count);
   rewrite::to_nodes(*snapshot.forward, snapshot.parse->ports, burst, live);
-  if (replayable) keep_replayable(burst, live, now);
-  uint32_t retries = 0;
-  PortOut* to = nullptr;
-  uint16_t to_port = kPortsMax;
-  for (const uint8_t i : live) {
-    Meta& meta = burst.meta[i];
-    retries += meta.is_retry;
-    meta.verdict = Verdict::forwarded;
-    if (meta.out_port != to_port) to = &out.open(to_port = meta.out_port);
-    to->add(burst.packets[i], i);
-    burst.packets[i] = nullptr;
-  }
-  if (retries != 0) setup_.stats->retries_passed.add(retries);
+  if (some.replayable) keep_replayable(burst, live, now);
+  if (some.retry) count_retries(burst, live);
+  send_all(burst, live, some.several_ports, out);
   s.clock.mark(Stage::rewrite, live.count);
   if (too_big.count == 0) return;
   for (const uint8_t i : too_big) {
@@ -302,7 +323,11 @@ void Pipeline::send(Burst& burst, uint8_t position, Outbox& out) noexcept {
   burst.packets[position] = nullptr;
 }
 
+// Mostly all packets are on their way to somewhere.
 void Pipeline::free_rest(Burst& burst, Outbox& out) noexcept {
+  uintptr_t left = 0;
+  for (uint32_t i = 0; i < burst.count; ++i) left |= reinterpret_cast<uintptr_t>(burst.packets[i]);
+  if (left == 0) return;
   for (uint32_t i = 0; i < burst.count; ++i) {
     if (burst.packets[i] == nullptr) continue;
     out.drop(burst.packets[i]);

@@ -98,6 +98,7 @@ class Pipeline {
   State& state() noexcept { return *state_; }
 
  private:
+  void begin(const Snapshot& snapshot, Burst& burst) noexcept;
   void stages(const Snapshot& snapshot, Burst& burst, Tsc now, Outbox& out) noexcept;
   void parse_all(const Snapshot& snapshot, Burst& burst) noexcept;
   void commands(const Snapshot& snapshot, Burst& burst, const Selection& all, Tsc now,
@@ -110,6 +111,7 @@ class Pipeline {
   Selection admit_flows(const Snapshot& snapshot, Burst& burst, Tsc now) noexcept;
   void flows(const Snapshot& snapshot, Burst& burst, Tsc now, Outbox& out) noexcept;
   void exceptions(const Snapshot& snapshot, Burst& burst, Tsc now, Outbox& out) noexcept;
+  void count_retries(const Burst& burst, const Selection& live) noexcept;
   void give_back(Burst& burst, const Selection& owned) noexcept;
   void answer(const Snapshot& snapshot, Burst& burst, const Selection& commands, Tsc now,
               Outbox& out) noexcept;

@@ -26,6 +26,7 @@ struct State {
 
   StageTimes times;
   StageClock clock{times};
+  parse::State parse;
   parse::Sorted sorted;
   authenticate::State authenticate;
   dedup::State dedup;

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/rewrite/rewrite.hpp"
 
+#include <immintrin.h>
 #include <rte_ip.h>
-#include <rte_prefetch.h>
 #include <rte_udp.h>
+
+#include <cstddef>
+#include <cstring>
 
 #include "dataplane/net/address.hpp"
 #include "dataplane/net/checksum.hpp"
 #include "dataplane/net/link.hpp"
+#include "dataplane/net/offsets.hpp"
 
 namespace lf::rewrite {
 namespace {
@@ -18,10 +22,6 @@ struct Ends {
   const IpAddress& destination;
   uint16_t source_port, destination_port;  // wire order
 };
-
-uint64_t ports_sum(const rte_udp_hdr& udp) noexcept {
-  return uint64_t{udp.src_port} + udp.dst_port;
-}
 
 // The checksum field is not what it should be: the sender left it to a NIC that there was not.
 bool checksum_is_partial(const rte_mbuf* m) noexcept {
@@ -48,42 +48,52 @@ void complete_checksum(const net::Port& out, rte_mbuf* m, const Meta& meta) noex
   }
 }
 
-void set_udp_ends(rte_udp_hdr& udp, uint64_t before, uint64_t after, const Ends& ends) noexcept {
-  before += ports_sum(udp);
-  udp.src_port = ends.source_port;
-  udp.dst_port = ends.destination_port;
-  after += ports_sum(udp);
+// Checksums are updated by RFC 1624, equation 3, with sums modulo 0xffff; a number is taken away by
+// adding its complement. `change`: what the addresses add.
+void set_udp_ends(rte_udp_hdr& udp, uint64_t change, const Ends& ends) noexcept {
+  uint32_t before;
+  std::memcpy(&before, &udp, sizeof before);
+  const uint32_t after = ends.source_port | uint32_t{ends.destination_port} << 16;
+  std::memcpy(&udp, &after, sizeof after);
+  static_assert(offsetof(rte_udp_hdr, src_port) == 0 && offsetof(rte_udp_hdr, dst_port) == 2);
   if (udp.dgram_cksum == 0) return;  // over IPv4: the sender made none
-  const uint16_t checksum = net::updated(udp.dgram_cksum, before, after);
-  udp.dgram_cksum = checksum == 0 ? 0xffff : checksum;
+  udp.dgram_cksum = net::udp_checksum_of(static_cast<uint16_t>(~udp.dgram_cksum) + change + after +
+                                         static_cast<uint32_t>(~before));
 }
 
 // kHops is added to the TTL: -1 on the way, +1 to take that back.
 template <int kHops>
-void set_ipv4_ends(uint8_t* l3, rte_udp_hdr& udp, const Ends& ends) noexcept {
-  auto& ip = *reinterpret_cast<rte_ipv4_hdr*>(l3);
-  const uint64_t before = uint64_t{ip.src_addr} + ip.dst_addr;
+[[gnu::always_inline]] inline void set_ipv4_ends(rte_ipv4_hdr& ip, rte_udp_hdr& udp,
+                                                 const Ends& ends) noexcept {
+  uint64_t before;
+  std::memcpy(&before, &ip.src_addr, sizeof before);
+  static_assert(offsetof(rte_ipv4_hdr, dst_addr) == offsetof(rte_ipv4_hdr, src_addr) + 4);
   ip.src_addr = net::to_ipv4(ends.source);
   ip.dst_addr = net::to_ipv4(ends.destination);
-  const uint64_t after = uint64_t{ip.src_addr} + ip.dst_addr;
+  const uint64_t change = net::half_sum(~before) + ip.src_addr + ip.dst_addr;
   ip.time_to_live = static_cast<uint8_t>(ip.time_to_live + kHops);  // first byte of its word
-  ip.hdr_checksum = net::updated(ip.hdr_checksum, before + (kHops < 0), after + (kHops > 0));
-  set_udp_ends(udp, before, after, ends);
+  constexpr uint16_t kChange = kHops < 0 ? 0xffff + kHops : kHops;
+  ip.hdr_checksum = net::checksum_of(static_cast<uint16_t>(~ip.hdr_checksum) + change + kChange);
+  set_udp_ends(udp, change, ends);
 }
 
 uint64_t address_sum(const IpAddress& a) noexcept {
   return net::half_sum(a.hi) + net::half_sum(a.lo);
 }
+IpAddress complement(const IpAddress& a) noexcept {
+  return {~a.hi, ~a.lo};
+}
 
 template <int kHops>
 void set_ipv6_ends(uint8_t* l3, rte_udp_hdr& udp, const Ends& ends) noexcept {
   auto& ip = *reinterpret_cast<rte_ipv6_hdr*>(l3);
-  const uint64_t before =
-      address_sum(net::from_ipv6(ip.src_addr)) + address_sum(net::from_ipv6(ip.dst_addr));
+  const uint64_t change = address_sum(complement(net::from_ipv6(ip.src_addr))) +
+                          address_sum(complement(net::from_ipv6(ip.dst_addr))) +
+                          address_sum(ends.source) + address_sum(ends.destination);
   net::to_ipv6(ends.source, ip.src_addr);
   net::to_ipv6(ends.destination, ip.dst_addr);
   ip.hop_limits = static_cast<uint8_t>(ip.hop_limits + kHops);
-  set_udp_ends(udp, before, address_sum(ends.source) + address_sum(ends.destination), ends);
+  set_udp_ends(udp, change, ends);
 }
 
 template <int kHops>
@@ -91,7 +101,7 @@ void set_ends_only(rte_mbuf* m, const Meta& meta, const Ends& ends) noexcept {
   uint8_t* l3 = rte_pktmbuf_mtod(m, uint8_t*) + meta.l3_offset;
   auto& udp = *reinterpret_cast<rte_udp_hdr*>(l3 + meta.l4_offset - meta.l3_offset);
   if (meta.ip_version == 4) {
-    set_ipv4_ends<kHops>(l3, udp, ends);
+    set_ipv4_ends<kHops>(*reinterpret_cast<rte_ipv4_hdr*>(l3), udp, ends);
   } else {
     set_ipv6_ends<kHops>(l3, udp, ends);
   }
@@ -103,10 +113,36 @@ void set_ends(const net::Port& out, rte_mbuf* m, const Meta& meta, const Ends& e
     complete_checksum(out, m, meta);
 }
 
+// Only the MAC addresses of an untagged frame, which stays one: what lies behind them in the node
+// is left out.
+void set_macs(uint8_t* frame, const forward::Node& node) noexcept {
+  using forward::Node;
+  constexpr size_t kMac = offsetof(Node, mac);
+  static_assert(offsetof(Node, source_mac) == kMac + RTE_ETHER_ADDR_LEN &&
+                sizeof(Node) >= kMac + sizeof(__m128i));
+  const __m128i macs = _mm_loadu_si128(reinterpret_cast<const __m128i*>(&node.mac));
+  auto* start = reinterpret_cast<__m128i*>(frame);
+  _mm_storeu_si128(start, _mm_blend_epi16(macs, _mm_loadu_si128(start), 0xc0));
+}
+
+// A usual command to an untagged node: the same as set_link() and set_ends(), at fixed offsets.
+[[gnu::always_inline]] inline void to_usual_node(const net::Ports& ports, rte_mbuf* m,
+                                                 const Meta& meta,
+                                                 const forward::Node& node) noexcept {
+  auto* frame = rte_pktmbuf_mtod(m, uint8_t*);
+  set_macs(frame, node);
+  if (node.mode != forward::Mode::proxy) return;
+  set_ipv4_ends<-1>(*reinterpret_cast<rte_ipv4_hdr*>(frame + net::kUsualIp),
+                    *reinterpret_cast<rte_udp_hdr*>(frame + net::kUsualUdp),
+                    {node.source, node.address, node.source_port, node.port});
+  if (checksum_is_partial(m)) [[unlikely]]
+    complete_checksum(ports[meta.out_port], m, meta);
+}
+
 // What complete_checksum() left to the port is left to whoever sends the packet next.
 void take_back_offload(rte_mbuf* m, const Meta& meta) noexcept {
-  m->ol_flags &= ~(RTE_MBUF_F_TX_L4_MASK | RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_TX_IPV4 |
-                   RTE_MBUF_F_TX_IPV6);
+  m->ol_flags &=
+      ~(RTE_MBUF_F_TX_L4_MASK | RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IPV6);
   m->ol_flags |= RTE_MBUF_F_RX_L4_CKSUM_NONE;
   if (meta.ip_version != 4) return;
   auto* ip = rte_pktmbuf_mtod_offset(m, rte_ipv4_hdr*, meta.l3_offset);
@@ -125,20 +161,41 @@ void part(Burst& burst, Selection& live, Selection& too_big) noexcept {
   keep_undecided(burst, live);
 }
 
+// Kind and the seven bytes behind it.
+uint64_t eight_from_kind(const Meta& meta) noexcept {
+  uint64_t eight;
+  std::memcpy(&eight, reinterpret_cast<const uint8_t*>(&meta) + offsetof(Meta, kind), sizeof eight);
+  return eight;
+}
+
 }  // namespace
 
-void fit(const forward::Table& table, Burst& burst, Selection& live, Selection& too_big) noexcept {
-  bool some_too_big = false;
-  for (const uint8_t i : live) {
-    Meta& meta = burst.meta[i];
-    const forward::Node& node = table.nodes[meta.node];
-    meta.out_port = node.out_port;
-    if (fits(burst.packets[i], meta, node.mtu)) [[likely]]
-      continue;
-    burst.decide(i, Verdict::too_big);
-    some_too_big = true;
+Some fit(const forward::Table& table, Burst& burst, Selection& live, Selection& too_big) noexcept {
+  uint64_t parsed = 0;  // by OR: the byte of a member is 0 when it is so in all
+  uint8_t retries = 0, any_port = 0, all_ports = 0xff;
+  uint32_t fitting = 0;
+  const forward::Node* nodes = table.nodes.data();
+  for (const size_t i : live) {
+    Meta* meta = burst.meta + i;
+    const forward::Node& node = nodes[meta->node];
+    meta->out_port = node.out_port;
+    parsed |= eight_from_kind(*meta);
+    retries |= meta->is_retry;
+    any_port |= node.out_port;
+    all_ports &= node.out_port;
+    fitting += fits(burst.packets[i], *meta, node.mtu);
   }
-  if (some_too_big) part(burst, live, too_big);
+  if (fitting != live.count) [[unlikely]] {
+    for (const uint8_t i : live)
+      if (!fits(burst.packets[i], burst.meta[i], table.nodes[burst.meta[i].node].mtu))
+        burst.decide(i, Verdict::too_big);
+    part(burst, live, too_big);
+  }
+  constexpr auto byte_of = [](size_t member) { return 8 * (member - offsetof(Meta, kind)); };
+  return {.replayable = (parsed >> byte_of(offsetof(Meta, replayable)) & 0xff) != 0,
+          .not_from_wire = (parsed >> byte_of(offsetof(Meta, origin)) & 0xff) != 0,
+          .retry = retries != 0,
+          .several_ports = any_port != all_ports};
 }
 
 void to_nodes(const forward::Table& table, const net::Ports& ports, Burst& burst,
@@ -147,6 +204,11 @@ void to_nodes(const forward::Table& table, const net::Ports& ports, Burst& burst
     Meta& meta = burst.meta[i];
     rte_mbuf* m = burst.packets[i];
     const forward::Node& node = table.nodes[meta.node];
+    meta.verdict = Verdict::forwarded;
+    if (net::offsets_of(meta) == net::kUsualOffsets && node.vlan_tci == 0) [[likely]] {
+      to_usual_node(ports, m, meta, node);
+      continue;
+    }
     net::set_link(m, meta, node.mac, node.source_mac, node.vlan_tci);
     if (node.mode == forward::Mode::proxy) {
       set_ends(ports[meta.out_port], m, meta,

@@ -12,11 +12,17 @@
 
 namespace lf::rewrite {
 
-// Sets out_port for meta.node. What does not fit the node's MTU is decided too_big and moved to
-// `too_big`.
-void fit(const forward::Table& table, Burst& burst, Selection& live, Selection& too_big) noexcept;
+// Whether some commands of a burst are so. What they need is looked for only then.
+struct Some {
+  bool replayable, not_from_wire, retry;
+  bool several_ports;  // they leave by more than one
+};
 
-// Commands that fit, to meta.node.
+// Sets out_port for meta.node. What does not fit the node's MTU is decided too_big and moved to
+// `too_big`. Tells what the others are.
+Some fit(const forward::Table& table, Burst& burst, Selection& live, Selection& too_big) noexcept;
+
+// Commands that fit, to meta.node; decides forwarded.
 void to_nodes(const forward::Table& table, const net::Ports& ports, Burst& burst,
               const Selection& live) noexcept;
 

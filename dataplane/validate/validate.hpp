@@ -11,18 +11,22 @@
 
 namespace lf::validate {
 
-// A deadline in this very microsecond still holds.
+// The first deadline that still holds.
+constexpr uint64_t first_deadline(uint64_t unix_us, uint64_t skew_us) noexcept {
+  return unix_us > skew_us ? unix_us - skew_us : 0;
+}
 constexpr bool expired(uint64_t deadline_us, uint64_t unix_us, uint64_t skew_us) noexcept {
-  return unix_us > skew_us && deadline_us < unix_us - skew_us;
+  return deadline_us < first_deadline(unix_us, skew_us);
 }
 
 // unix_us 0: the clock has not been set yet, nothing is refused.
 inline void run(const parse::Table& table, Burst& burst, Selection& live,
                 uint64_t unix_us) noexcept {
+  const uint64_t first = first_deadline(unix_us, table.clock_skew_us);
   bool some_expired = false;
   for (const uint8_t i : live) {
     Meta& meta = burst.meta[i];
-    if (!expired(meta.deadline_us, unix_us, table.clock_skew_us)) [[likely]]
+    if (meta.deadline_us >= first) [[likely]]
       continue;
     if (meta.origin == kHoldExpired) continue;  // policy says what became of it
     meta.reply_status = lcp::Status::expired;

@@ -43,10 +43,17 @@ TEST(Checksum, FoldOfTheLargestSums) {
   EXPECT_EQ(fold(0), 0);
   EXPECT_EQ(fold(0x1'0000'0000), 1);
   EXPECT_EQ(fold(0xfffe'ffff'ffff'ffff), 0xfffe);
+  EXPECT_EQ(fold(0xffff'0000'0000'ffff), 0xffff);
+  EXPECT_EQ(fold(0xffff'ffff'0000'0001), 1);
+}
+
+RC_GTEST_PROP(Checksum, FoldIsTheRemainder, (uint64_t any)) {
+  const uint64_t sum = any << *rc::gen::inRange(0, 64);
+  const auto rest = static_cast<uint16_t>(sum % 0xffff);
+  RC_ASSERT(fold(sum) == (rest == 0 && sum != 0 ? 0xffff : rest));
 }
 
 RC_GTEST_PROP(Checksum, RightIsWhatFoldsToOnes, (uint64_t sum)) {
-  RC_PRE(sum != 0);
   RC_ASSERT(is_right(sum) == (fold(sum) == 0xffff));
   const uint64_t right = sum - sum % 0xffff;
   RC_ASSERT(right == 0 || (is_right(right) && fold(right) == 0xffff));
@@ -67,14 +74,14 @@ TEST(Checksum, SumOfADatagramWithACommand) {
   Bytes all(400);
   for (size_t i = 0; i < all.size(); ++i) all[i] = static_cast<uint8_t>(i * 197 + 11);
   for (const uint8_t fill : {0, 0xff}) {
-    for (size_t size = 88; size < all.size(); ++size) {
-      const Bytes part(all.begin(), all.begin() + size);
-      const auto* udp = reinterpret_cast<const rte_udp_hdr*>(all.data());
-      ASSERT_EQ(fold(command_sum(udp, static_cast<uint32_t>(size), 0x1234)),
-                fold(sum_bytes(part.data(), size) + 0x1234))
+    for (size_t size = 88; size + 8 < all.size(); ++size) {
+      auto* udp = reinterpret_cast<rte_udp_hdr*>(all.data() + 8);  // behind the addresses
+      udp->dgram_len = __builtin_bswap16(static_cast<uint16_t>(size));
+      ASSERT_EQ(fold(command_sum_ipv4(udp, static_cast<uint32_t>(size))),
+                fold(sum_bytes(all.data(), 8 + size) + (17 << 8) + udp->dgram_len))
           << size;
     }
-    std::fill(all.begin(), all.begin() + 88, fill);
+    std::fill(all.begin(), all.begin() + 96, fill);
   }
 }
 

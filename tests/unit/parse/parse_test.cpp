@@ -324,7 +324,7 @@ TEST(Parse, PortBeyondTheTableIsNotOurs) {
   EXPECT_EQ(parse_one(table(), build({}), 0, RTE_MBUF_PORT_INVALID).verdict, Verdict::not_ours);
 }
 
-TEST(Parse, KeepsTheOriginAndTheOrder) {
+TEST(Parse, SetsAllAnewAndKeepsTheOrder) {
   test::TestBurst b({build({}), build({.lcp = {.type = 5}}), build({.cut = 3}), build({})});
   b.burst->meta[3].origin = Origin::intake;
   b.burst->meta[3].node = 77;
@@ -336,7 +336,7 @@ TEST(Parse, KeepsTheOriginAndTheOrder) {
   EXPECT_EQ(sorted.commands.index[1], 3);
   EXPECT_EQ(sorted.probes.count, 1);
   EXPECT_EQ(sorted.exceptions.count, 0);
-  EXPECT_EQ(b.burst->meta[3].origin, Origin::intake);
+  EXPECT_EQ(b.burst->meta[3].origin, Origin::wire);
   EXPECT_EQ(b.burst->meta[3].node, kNoNode);
 }
 
@@ -413,8 +413,7 @@ RC_GTEST_PROP(Parse, ShortAndGeneralWayAgree, ()) {
         *rc::gen::element<uint8_t>(0, 1, 2, 5, 6, 0x11, 0x7f, 0xff);
   if (first == 14) net::set_ipv4_checksum(*reinterpret_cast<rte_ipv4_hdr*>(frame.data() + 14));
   if (first == 42 && in.protocol == IPPROTO_UDP)
-    net::set_udp_checksum(frame.data() + 14, 4,
-                          *reinterpret_cast<rte_udp_hdr*>(frame.data() + 34));
+    net::set_udp_checksum(frame.data() + 14, 4, *reinterpret_cast<rte_udp_hdr*>(frame.data() + 34));
   const auto ol_flags = *rc::gen::element<uint64_t>(0, RTE_MBUF_F_RX_L4_CKSUM_NONE);
 
   Parsed p[2] = {parse_one(t, frame, ol_flags), parse_one(without_mac, frame, ol_flags)};
@@ -425,6 +424,46 @@ RC_GTEST_PROP(Parse, ShortAndGeneralWayAgree, ()) {
     RC_ASSERT(p[0].kind == (in.l4 || in.udp_payload ? Kind::flow
                             : in.lcp.type == 2      ? Kind::reply
                                                     : Kind::command));
+}
+
+// What one packet of a burst shows of the next ones (parse/place.hpp) changes nothing for them.
+RC_GTEST_PROP(Parse, EachPacketOfABurstIsAsAlone, ()) {
+  Table t = table_with_flows();
+  t.ports[1] = t.ports[0];
+  test::TestBurst b;
+  std::vector<Parsed> alone;
+  const auto count = *rc::gen::inRange<size_t>(1, 33);
+  for (size_t k = 0; k < count; ++k) {
+    Packet in = usual_packet();
+    if (*rc::gen::inRange(0, 3) == 0) in.dst = "10.0.0.3";
+    if (*rc::gen::inRange(0, 4) == 0)
+      in.src = *rc::gen::element("127.0.0.9", "10.0.0.3", "224.0.0.1");
+    if (*rc::gen::inRange(0, 4) == 0) in.vlan = 5;
+    Bytes frame = build(in);
+    if (*rc::gen::inRange(0, 4) == 0)
+      frame[*rc::gen::inRange<size_t>(0, std::min<size_t>(frame.size(), 122))] ^= 1;
+    const auto port = *rc::gen::inRange<uint16_t>(0, 2);
+    alone.push_back(parse_one(t, frame, 0, port));
+    b.add(frame, port, static_cast<uint16_t>(frame.size()));
+  }
+  State state;
+  Sorted sorted;
+  begin(state, *b.burst, sorted);
+  for (uint32_t first = 0; first < count; first += 8)
+    part(t, state, *b.burst, first, std::min<uint32_t>(first + 8, b.burst->count), sorted);
+  uint16_t commands = 0, replies = 0, flows = 0;
+  for (size_t k = 0; k < count; ++k) {
+    Meta together = b.burst->meta[k];
+    RC_ASSERT(info(together.verdict).name == info(alone[k].verdict).name);
+    together.lcp = alone[k].meta.lcp = nullptr;
+    RC_ASSERT(std::memcmp(&together, &alone[k].meta, sizeof(Meta)) == 0);
+    if (together.verdict != Verdict::none) continue;
+    if (together.kind == Kind::command) RC_ASSERT(sorted.commands.index[commands++] == k);
+    if (together.kind == Kind::reply) RC_ASSERT(sorted.replies.index[replies++] == k);
+    if (together.kind == Kind::flow) RC_ASSERT(sorted.flows.index[flows++] == k);
+  }
+  RC_ASSERT(sorted.commands.count == commands && sorted.replies.count == replies &&
+            sorted.flows.count == flows);
 }
 
 RC_GTEST_PROP(Parse, AnyBytesGetAVerdictOrAKind, (const Bytes& noise)) {

@@ -184,9 +184,9 @@ TEST(Rewrite, WhatExceedsTheNodesMtuIsLeftAlone) {
   f.add(large);
   f.add({.vlan = 5});
   f.to_nodes();
-  EXPECT_EQ(f.b.burst->meta[0].verdict, Verdict::none);
+  EXPECT_EQ(f.b.burst->meta[0].verdict, Verdict::forwarded);
   EXPECT_EQ(f.b.burst->meta[1].verdict, Verdict::too_big);
-  EXPECT_EQ(f.b.burst->meta[2].verdict, Verdict::none);
+  EXPECT_EQ(f.b.burst->meta[2].verdict, Verdict::forwarded);
   ASSERT_EQ(f.too_big.count, 1);
   EXPECT_EQ(f.too_big.index[0], 1);
   EXPECT_EQ(f.sorted.commands.count, 2);

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// A place where usual packets go (parse/usual.hpp): an endpoint or a flow service on one port. It
+// holds what a frame to it looks like, byte for byte, so that a packet is compared with all of it
+// in two vectors; and what its packets have in common in their metadata. Made when the first packet
+// of a burst goes there, and known until the burst is parsed. Thread: the worker.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "dataplane/core/burst.hpp"
+#include "dataplane/parse/table.hpp"
+
+namespace lf::parse {
+
+inline constexpr size_t kVector = 32;
+using Bytes32 = std::array<uint8_t, kVector>;
+
+struct alignas(kVector) Place {
+  Bytes32 link{};  // a frame's first 32 bytes; the ones that count are the same for all places
+  // The 32 bytes behind the first 18: of each, the bits in `mask` are between `low` and
+  // `low` + `span`. A byte that may be anything has an empty mask.
+  Bytes32 mask{}, low{}, span{};
+  Bytes32 common{};  // Meta's second 32 bytes
+  // nb_segs (1) and port of the mbuf; 0 fits none.
+  uint32_t segments_and_port = 0;
+  uint32_t least = 0;     // the end of the shortest packet for it, from the start of the frame
+  uint32_t shortest = 0;  // the frame of that packet; shorter ones are left to the general way
+  uint64_t key = 0;       // place_key(); 0: none is known here yet
+  const Endpoint* endpoint = nullptr;
+  const FlowAddress* flow = nullptr;
+  bool port_checks_sums = false;  // its verdict on some checksums counts
+};
+
+// Of one burst.
+struct Places {
+  static constexpr uint32_t kMax = 4;
+  Place place[kMax];
+  const Place* last = place;  // where the packet before went
+  uint32_t next = 0;          // to be made anew
+};
+
+}  // namespace lf::parse
