@@ -4,6 +4,7 @@
 #include <hs/hs_runtime.h>
 
 #include "dataplane/core/hold_end.hpp"
+#include "dataplane/policy/sums.hpp"
 
 namespace lf::policy {
 namespace {
@@ -59,21 +60,36 @@ void end_of_hold(Burst& burst, uint8_t i) noexcept {
                                           : Verdict::held_refused);
 }
 
+constexpr Row kDefaultDeny{.outcome = static_cast<uint8_t>(PolicyOutcome::deny)};
+
 // Packets of one program, at most kBurstMax. True: all are allowed.
 bool evaluate(const Program& p, State& state, Burst& burst, const Selection& packets) noexcept {
+  const uint32_t count = packets.count;
   uint32_t rows[kBurstMax];
-  classify(p, burst.meta, packets.index, packets.count, state.classes);
-  first_matches(p, state.classes, packets.count, rows);
-  bool all_allowed = true;
-  for (uint32_t k = 0; k < packets.count; ++k) {
+  Sums sums;
+  const bool small = sums.take(p);
+  const auto classify_all = [&] { classify(p, burst.meta, packets.index, count, state.classes); };
+  if (small) [[likely]] {
+    for (uint32_t k = 0; k < count; ++k) rows[k] = sums.row_of(burst.meta[packets.index[k]]);
+  } else {
+    classify_all();
+    first_matches(p, state.classes, count, rows);
+  }
+  bool classified = !small, all_allowed = true;
+  const Row* const table = p.rows.data();
+  const uint32_t version = p.version;
+  for (uint32_t k = 0; k < count; ++k) {
     Meta& m = burst.meta[packets.index[k]];
-    uint32_t row = rows[k];
-    m.policy_version = p.version;
-    if (row != kNoRow && (p.rows[row].flags & Row::kHasPattern))
-      row = resolve_patterns(p, state, m, k, row);
-    m.rule = row == kNoRow ? 0 : p.rows[row].rule;
-    m.outcome =
-        row == kNoRow ? PolicyOutcome::deny : static_cast<PolicyOutcome>(p.rows[row].outcome);
+    const Row* row = rows[k] == kNoRow ? &kDefaultDeny : table + rows[k];
+    m.policy_version = version;
+    if ((row->flags & Row::kHasPattern) != 0) [[unlikely]] {
+      if (!classified) classify_all();
+      classified = true;
+      const uint32_t real = resolve_patterns(p, state, m, k, rows[k]);
+      row = real == kNoRow ? &kDefaultDeny : table + real;
+    }
+    m.rule = row->rule;
+    m.outcome = static_cast<PolicyOutcome>(row->outcome);
     if (m.outcome == PolicyOutcome::allow) [[likely]]
       continue;
     refuse(burst, packets.index[k]);
@@ -98,9 +114,10 @@ void part(const Table& table, Burst& burst, const Selection& live, Selection by_
 // Nobody is on another program than the first, and nobody comes back from being held.
 bool all_on_first(const Table& table, const Burst& burst, const Selection& live) noexcept {
   if (!table.org_program.empty()) return false;
-  bool held = false;
-  for (const uint8_t i : live) held |= was_held(burst.meta[i].origin);
-  return !held;
+  uint32_t origins = 0;
+  for (const uint8_t i : live) origins |= static_cast<uint32_t>(burst.meta[i].origin);
+  static_assert(Origin::wire == Origin{0} && Origin::intake == Origin{1});  // the others: held
+  return origins <= 1;
 }
 
 }  // namespace

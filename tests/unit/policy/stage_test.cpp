@@ -6,9 +6,11 @@
 #include <memory>
 
 #include "control/policy/compile.hpp"
+#include "control/policy/default_rules.hpp"
 #include "control/policy/parse.hpp"
 #include "dataplane/core/hold_end.hpp"
 #include "dataplane/policy/policy.hpp"
+#include "dataplane/policy/sums.hpp"
 
 namespace lf::policy {
 namespace {
@@ -117,6 +119,51 @@ TEST(PolicyStage, HeldCommandsThatEndAreRefusedUnderTheirOwnNames) {
   EXPECT_EQ(m[1].reply_status, lcp::Status::expired);
   EXPECT_EQ(m[2].verdict, Verdict::hold_full);
   EXPECT_EQ(m[2].reply_status, lcp::Status::busy);
+}
+
+// What small dimensions add up to, against the way of all rule sets.
+void expect_same_rows(const Program& p) {
+  Sums sums;
+  ASSERT_TRUE(sums.take(p));
+  const auto classes = std::make_unique<Classes>();
+  const uint8_t first = 0;
+  uint32_t matched = 0;
+  for (uint32_t n = 0; n < 200'000; ++n) {
+    Meta m;
+    m.clearance = n % 7;
+    m.mfa_level = n / 7 % 5;
+    m.severity = n / 35 % 7;
+    m.comms_degraded = n / 245 % 2;
+    m.intent = static_cast<uint8_t>(n / 490 % 9 + (n % 11 == 0 ? 240 : 0));
+    m.risk_centi = static_cast<uint16_t>(n * 2654435761u >> 16) % 10'051;
+    classify(p, &m, &first, 1, *classes);
+    uint32_t row;
+    first_matches(p, *classes, 1, &row);
+    ASSERT_EQ(sums.row_of(m), row) << n;
+    matched += row != kNoRow;
+  }
+  EXPECT_GT(matched, 0u);
+}
+
+TEST(PolicyStage, SumsLeadToTheSameRows) {
+  const std::string texts[] = {
+      std::string(kDefaultRules), kByClearance, "rules: [{id: r, outcome: allow}]",
+      "rules: [{id: r, outcome: allow, when: {risk: \"> 0.3\"}}]",
+      "rules: [{id: r, outcome: hold, when: {severity: 2, mfa: 1}},"
+      " {id: s, outcome: allow, when: {comms_degraded: true}}]"};
+  for (const std::string& text : texts) {
+    SCOPED_TRACE(text);
+    Stage s;
+    s.load(0, 1, text);
+    if (HasFatalFailure()) return;
+    expect_same_rows(*s.table.programs[0]);
+  }
+}
+
+TEST(PolicyStage, SumsAreNotForOrganisations) {
+  Stage s;
+  s.load(0, 1, "rules: [{id: r, outcome: allow, when: {org: globex}}]");
+  EXPECT_FALSE(Sums{}.take(*s.table.programs[0]));
 }
 
 struct Packet {
