@@ -107,8 +107,17 @@ Verdict choose_node(Chooser& c, const Service& service, NodeSlot primary, Meta& 
   return c.chosen(m, service);
 }
 
+// The first draw from the primary pool gave `slot`, which cannot take the command.
+[[gnu::noinline]] Verdict choose_again(Chooser& c, const Service& service, NodeSlot slot,
+                                       Meta& m) noexcept {
+  c.trial_denied = false;
+  c.balance = service.balance;
+  return choose_node(c, service, c.from_pool(service.primary, slot), m);
+}
+
 // All but what most commands are.
 [[gnu::noinline]] Verdict choose_any(Chooser& c, const Table& table, Meta& m) noexcept {
+  c.trial_denied = false;
   if (c.keeps_node(m)) return c.chosen(m, table.services[m.service]);
   m.node = kNoNode;
   if (m.service >= table.services.size()) return Verdict::unroutable;
@@ -117,16 +126,23 @@ Verdict choose_node(Chooser& c, const Service& service, NodeSlot primary, Meta& 
   return choose_node(c, service, c.from_pool(service.primary), m);
 }
 
+// The parts of a table that most choices need, known for a whole burst.
+struct Tables {
+  const Service* services;
+  size_t count;
+  const forward::AliasColumn* columns;
+};
+
 // Most commands are new, and go where the first draw says.
-Verdict choose_one(Chooser& c, const Table& table, Meta& m) noexcept {
-  if (m.is_retry || m.service >= table.services.size()) [[unlikely]]
+[[gnu::always_inline]] inline Verdict choose_one(Chooser& c, const Tables& t, const Table& table,
+                                                 Meta& m) noexcept {
+  if (m.is_retry || m.service >= t.count) [[unlikely]]
     return choose_any(c, table, m);
-  const Service& service = table.services[m.service];
+  const Service& service = t.services[m.service];
   if (service.balance != forward::Balance::weighted_random || service.primary.count == 0)
       [[unlikely]]
     return choose_any(c, table, m);
-  const NodeSlot slot =
-      forward::draw(table.columns.data(), service.primary, c.state.random.next());
+  const NodeSlot slot = forward::draw(t.columns, service.primary, c.state.random.next());
   if (slot != kNoNode) [[likely]] {
     const BreakerWord word = c.live.breaker(slot);
     if (word.flag == BreakerFlag::closed) [[likely]] {
@@ -135,8 +151,7 @@ Verdict choose_one(Chooser& c, const Table& table, Meta& m) noexcept {
       return Verdict::none;
     }
   }
-  c.balance = service.balance;
-  return choose_node(c, service, c.from_pool(service.primary, slot), m);
+  return choose_again(c, service, slot, m);
 }
 
 }  // namespace
@@ -155,12 +170,12 @@ void run(const Table& table, NodeLive& live, State& state, Burst& burst, Selecti
          Tsc now) noexcept {
   state.refreshes_left = state.peer_count > 0 ? kRefreshesPerBurst : 0;
   const forward::Node* const nodes = table.nodes.data();
+  const Tables tables{table.services.data(), table.services.size(), table.columns.data()};
   Chooser chooser{table, live, state, now};
   bool all_chosen = true;
   for (const uint8_t i : selection) {
     Meta& m = burst.meta[i];
-    chooser.trial_denied = false;
-    const Verdict verdict = choose_one(chooser, table, m);
+    const Verdict verdict = choose_one(chooser, tables, table, m);
     if (verdict != Verdict::none) [[unlikely]] {
       m.reply_status = lcp::Status::unroutable;
       burst.decide(i, verdict);
