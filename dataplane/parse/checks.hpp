@@ -94,7 +94,7 @@ LF_INLINE void take_lcp(const Table& t, const Endpoint& endpoint, const lcp::Hea
   meta.service = endpoint.service[intent];
   meta.kind = kind;
   meta.intent_index = intent;
-  meta.replayable = t.replayable >> intent & 1;
+  meta.replayable = (t.replayable & 1u << intent) != 0;
 }
 
 }  // namespace lf::parse

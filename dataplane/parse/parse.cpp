@@ -381,7 +381,8 @@ static_assert(kAhead <= kMbufAhead && kMbufAhead <= Burst::kAhead);
 LF_INLINE void prefetch(const rte_mbuf* m) noexcept {
   const auto* data = rte_pktmbuf_mtod(m, const uint8_t*);
   rte_prefetch0(data);
-  if (m->data_len > kCacheLine) rte_prefetch0(data + kCacheLine);
+  if (m->data_len > kCacheLine) [[likely]]
+    rte_prefetch0(data + kCacheLine);
 }
 
 void forget(Places& places) noexcept {
@@ -413,13 +414,15 @@ void part(const Table& table, State& state, Burst& burst, uint32_t first, uint32
     prefetch(packets[kAhead]);
     Meta& meta = burst.meta[i];
     const Kind kind = parse_usual(table, state.places, last, packets[0], meta);
-    if (kind == Kind::flow) {
-      out.flows.add(static_cast<uint32_t>(i));
+    const auto position = static_cast<uint8_t>(i);
+    if (kind == Kind::command) [[likely]] {
+      *command++ = position;
+    } else if (kind == Kind::flow) {
+      out.flows.add(position);
     } else if (kind == Kind::reply) {
-      out.replies.add(static_cast<uint32_t>(i));
-    } else if (kind == Kind::command ||
-               parse_any(table, packets[0], static_cast<uint32_t>(i), meta, out)) {
-      *command++ = static_cast<uint8_t>(i);
+      out.replies.add(position);
+    } else if (parse_any(table, packets[0], position, meta, out)) {
+      *command++ = position;
     }
   }
   out.commands.count = static_cast<uint16_t>(command - out.commands.index);

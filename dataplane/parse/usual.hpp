@@ -117,8 +117,7 @@ LF_INLINE bool usual_sums(const Table& t, const Place& place, const UsualFrame& 
 
 // Ethernet padding is cut off.
 LF_INLINE void set_end(const UsualFrame& f, uint32_t end) noexcept {
-  if (end != f.length) [[unlikely]]
-    f.mbuf->data_len = static_cast<uint16_t>(f.mbuf->pkt_len = end);
+  if (end != f.length) f.mbuf->data_len = static_cast<uint16_t>(f.mbuf->pkt_len = end);
 }
 
 // Meta's first 32 bytes are the LCP header's, the third and fourth 32 are not parse's.
@@ -142,10 +141,10 @@ LF_INLINE bool is_untagged(const lcp::Header& h) noexcept {
 LF_INLINE Kind usual_lcp(const Table& t, const Place& place, const UsualFrame& f, uint32_t end,
                          Meta& meta) noexcept {
   const lcp::Header& h = f.lcp();
-  const uint32_t payload = end - kUsualMin;
+  const uint32_t payload = end - kUsualMin;  // nothing is padded that is that long
   const auto kind = static_cast<Kind>(h.type);
-  if (lcp::be16(f.udp().dgram_len) != end - kUsualUdp || lcp::be16(h.payload_length) != payload)
-      [[unlikely]]
+  if (end != f.length || lcp::be16(f.udp().dgram_len) != end - kUsualUdp ||
+      lcp::be16(h.payload_length) != payload) [[unlikely]]
     return Kind::undecided;
   if ((h.flags & lcp::kFlagTagged) == 0 && !is_untagged(h)) [[unlikely]]
     return Kind::undecided;
@@ -154,7 +153,6 @@ LF_INLINE Kind usual_lcp(const Table& t, const Place& place, const UsualFrame& f
   if (!usual_source(t, f) || f.udp().dgram_cksum == 0 || !usual_sums(t, place, f, end - kUsualUdp))
       [[unlikely]]
     return Kind::undecided;
-  set_end(f, end);
   set_common(place, meta);
   take_lcp(t, *place.endpoint, h, kind, kUsualOffsets, meta);
   return kind;
@@ -162,7 +160,8 @@ LF_INLINE Kind usual_lcp(const Table& t, const Place& place, const UsualFrame& f
 
 LF_INLINE Kind usual_flow(const Table& t, const Place& place, const UsualFrame& f, uint32_t end,
                           Meta& meta) noexcept {
-  if (!usual_source(t, f) || !usual_sums(t, place, f, 0)) [[unlikely]]
+  if (end > f.length || end < place.least || !usual_source(t, f) || !usual_sums(t, place, f, 0))
+      [[unlikely]]
     return Kind::undecided;
   set_end(f, end);
   set_common(place, meta);
@@ -181,8 +180,6 @@ LF_INLINE Kind parse_usual(const Table& t, Places& places, const Place*& last, r
     last = place;
   }
   const uint32_t end = kUsualIp + lcp::be16(f.ip().total_length);
-  if (end != f.length && (end > f.length || end < last->least)) [[unlikely]]
-    return Kind::undecided;
   return last->flow == nullptr ? usual_lcp(t, *last, f, end, meta)
                                : usual_flow(t, *last, f, end, meta);
 }
