@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "dataplane/core/hold_end.hpp"
+#include "dataplane/core/metas.hpp"
 
 namespace lf::audit {
 namespace {
@@ -61,8 +62,7 @@ static_assert(offsetof(Record, command_id) == offsetof(Record, trace_id) + 16 &&
               offsetof(Meta, severity) == offsetof(Meta, intent) + 1 &&
               offsetof(Record, severity) == offsetof(Record, intent) + 1);
 
-// Not inlined: of a packet in a burst, GCC works out each field's address anew.
-[[gnu::noinline]] void write(Record& r, const Meta& m, uint8_t worker, uint64_t now_us) noexcept {
+void write(Record& r, const Meta& m, uint8_t worker, uint64_t now_us) noexcept {
   const lcp::Header& h = *m.lcp;
   r.time_us = now_us;
   // Both ids at once, which stand the other way round in the header.
@@ -144,9 +144,10 @@ void append(State& state, const Burst& burst, const Selection& packets, uint64_t
   Record* const records = &state.ring->at(0);
   const uint64_t mask = state.ring->capacity() - 1, head = state.head;
   const uint8_t worker = state.worker;
+  const Meta* const meta = metas(burst);
   uint32_t written = 0, lost = 0;
   for (const uint8_t i : packets) {
-    const Meta& m = burst.meta[i];
+    const Meta& m = meta[i];
     if (!m.lcp) continue;
     if (written == left) {
       lose(state, m, state.sequence + written + lost, now_us);

@@ -2,6 +2,7 @@
 #include "dataplane/choose/choose.hpp"
 
 #include "dataplane/choose/load.hpp"
+#include "dataplane/core/metas.hpp"
 #include "dataplane/forward/alias.hpp"
 
 namespace lf::choose {
@@ -172,9 +173,10 @@ void run(const Table& table, NodeLive& live, State& state, Burst& burst, Selecti
   const forward::Node* const nodes = table.nodes.data();
   const Tables tables{table.services.data(), table.services.size(), table.columns.data()};
   Chooser chooser{table, live, state, now};
+  Meta* const meta = metas(burst);
   bool all_chosen = true;
   for (const uint8_t i : selection) {
-    Meta& m = burst.meta[i];
+    Meta& m = meta[i];
     const Verdict verdict = choose_one(chooser, tables, table, m);
     if (verdict != Verdict::none) [[unlikely]] {
       m.reply_status = lcp::Status::unroutable;

@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <cstring>
 
+#include "dataplane/core/metas.hpp"
+
 namespace lf::identity {
 namespace {
 
@@ -106,11 +108,12 @@ void run(const Table& table, Burst& burst, const Selection& live, uint64_t now_u
   const auto operators_mask = static_cast<uint32_t>(operators.lines.size()) - 1;
   const auto targets_mask = static_cast<uint32_t>(targets.lines.size()) - 1;
   const uint32_t count = live.count;
+  Meta* const meta = metas(burst);
   Meta* packets[kBurstMax];
   const OperatorRow* operator_homes[kBurstMax];
   const TargetRow* target_homes[kBurstMax];
   for (uint32_t k = 0; k < count; ++k) {
-    Meta& m = burst.meta[live.index[k]];
+    Meta& m = meta[live.index[k]];
     packets[k] = &m;
     operator_homes[k] = operator_lines[id_hash(m.operator_id) & operators_mask].rows;
     target_homes[k] = target_lines[id_hash(m.target_id) & targets_mask].rows;

@@ -4,6 +4,7 @@
 #include <hs/hs_runtime.h>
 
 #include "dataplane/core/hold_end.hpp"
+#include "dataplane/core/metas.hpp"
 #include "dataplane/policy/sums.hpp"
 
 namespace lf::policy {
@@ -65,12 +66,13 @@ constexpr Row kDefaultDeny{.outcome = static_cast<uint8_t>(PolicyOutcome::deny)}
 // Packets of one program, at most kBurstMax. True: all are allowed.
 bool evaluate(const Program& p, State& state, Burst& burst, const Selection& packets) noexcept {
   const uint32_t count = packets.count;
+  Meta* const meta = metas(burst);
   uint32_t rows[kBurstMax];
   Sums sums;
   const bool small = sums.take(p);
   const auto classify_all = [&] { classify(p, burst.meta, packets.index, count, state.classes); };
   if (small) [[likely]] {
-    for (uint32_t k = 0; k < count; ++k) rows[k] = sums.row_of(burst.meta[packets.index[k]]);
+    for (uint32_t k = 0; k < count; ++k) rows[k] = sums.row_of(meta[packets.index[k]]);
   } else {
     classify_all();
     first_matches(p, state.classes, count, rows);
@@ -79,7 +81,7 @@ bool evaluate(const Program& p, State& state, Burst& burst, const Selection& pac
   const Row* const table = p.rows.data();
   const uint32_t version = p.version;
   for (uint32_t k = 0; k < count; ++k) {
-    Meta& m = burst.meta[packets.index[k]];
+    Meta& m = meta[packets.index[k]];
     const Row* row = rows[k] == kNoRow ? &kDefaultDeny : table + rows[k];
     m.policy_version = version;
     if ((row->flags & Row::kHasPattern) != 0) [[unlikely]] {
@@ -114,8 +116,9 @@ void part(const Table& table, Burst& burst, const Selection& live, Selection by_
 // Nobody is on another program than the first, and nobody comes back from being held.
 bool all_on_first(const Table& table, const Burst& burst, const Selection& live) noexcept {
   if (!table.org_program.empty()) return false;
+  const Meta* const meta = metas(burst);
   uint32_t origins = 0;
-  for (const uint8_t i : live) origins |= static_cast<uint32_t>(burst.meta[i].origin);
+  for (const uint8_t i : live) origins |= static_cast<uint32_t>(meta[i].origin);
   static_assert(Origin::wire == Origin{0} && Origin::intake == Origin{1});  // the others: held
   return origins <= 1;
 }
