@@ -20,6 +20,12 @@ uint64_t new_hi(const Command& c, uint32_t epoch, const Word& victim) noexcept {
          uint64_t{c.attempt} << 4 | static_cast<uint64_t>(State::accepted) << 1;
 }
 
+// Whether sweep(), whose clock may be an epoch ahead, may be at work on a slot. That takes a swap, so
+// that an entry that goes is counted once.
+bool is_sweepable(const Word& w, uint32_t epoch) noexcept {
+  return w.state() != State::none && age_of(w, epoch) + 1 >= kWindowEpochs;
+}
+
 }  // namespace
 
 Ledger::Ledger(const Settings& settings, void* memory) noexcept
@@ -42,19 +48,11 @@ struct Ledger::Plan {
   uint32_t barred;    // not 0: what is in the slot may not be overwritten by this command,
   bool shielded;      // because the share rule protects it
   uint8_t live_age;   // 0: overwrites nothing live; else age + 1
+  uint8_t way;        // of the slot
+  uint8_t own;        // when shielded: ways of the command's group
 
   Word expected() const noexcept { return {expected_lo, expected_hi}; }
   bool simple() const noexcept { return (alike | unsteady | barred) == 0; }
-  // A victim that is older than the window, or nearly, as sweep()'s clock may be ahead, can be in
-  // sweep()'s hands: that takes a swap, so that it is counted once.
-  bool enter_alone(uint64_t lo) const noexcept {
-    const Word desired{lo, desired_hi};
-    const bool ours =
-        live_age == 0 ? expected().state() == State::none : live_age < kWindowEpochs;
-    if (!ours) return slot->replace(expected(), desired);
-    slot->set(desired);
-    return true;
-  }
 };
 
 // A burst's counts: added up here, written once.
@@ -84,6 +82,13 @@ struct Ledger::Tally {
   }
 };
 
+// False: the slot is no longer as it was. Of a lone worker's, sweep() alone can say so.
+inline bool Ledger::change(Slot& slot, const Word& from, const Word& to, uint32_t epoch) noexcept {
+  if (!lone_worker_ || is_sweepable(from, epoch)) return slot.replace(from, to);
+  slot.set(to);
+  return true;
+}
+
 inline void Ledger::look_up(const Command& command, uint32_t epoch, Plan& plan) noexcept {
   Bucket& b = bucket(command.hash);
   const uint32_t group = command.group & (kGroups - 1);
@@ -95,6 +100,7 @@ inline void Ledger::look_up(const Command& command, uint32_t epoch, Plan& plan) 
   const uint64_t hi = slot.hi.load(std::memory_order_acquire);
   const Word victim{lo, hi};
   plan.slot = &slot;
+  plan.way = static_cast<uint8_t>(way);
   plan.ref = ref_of(command.hash, way, command.hash.lo);
   __builtin_prefetch(&b.flight[Bucket::place(way)], 1);  // record_sent() will write it
   plan.expected_lo = lo;
@@ -110,6 +116,7 @@ inline void Ledger::look_up(const Command& command, uint32_t epoch, Plan& plan) 
   const uint32_t age = age_of(victim, epoch);
   if (state == State::none || age > kWindowEpochs) return;
   const bool full = look.free == 0;
+  plan.own = static_cast<uint8_t>(look.own);
   plan.shielded = full && static_cast<uint32_t>(std::popcount(look.own)) >= share_ways_ &&
                   victim.group() != group;
   plan.barred |= uint32_t{state == State::accepted} | uint32_t{!full} | uint32_t{plan.shielded};
@@ -148,13 +155,15 @@ uint32_t Ledger::admit(const Command* commands, uint32_t count, Tsc now, Counts&
   return tally.fresh;
 }
 
-// One round, as mostly no swap keeps what follows waiting.
-void Ledger::admit_alone(const Command* commands, uint32_t count, uint32_t epoch, Tally& tally,
+// For a lone worker. One round, as mostly no swap keeps what follows waiting.
+inline void Ledger::admit_alone(const Command* commands, uint32_t count, uint32_t epoch, Tally& tally,
                          Admission* out) noexcept {
   for (uint32_t k = 0; k < count; ++k) {
     Plan plan;
     look_up(commands[k], epoch, plan);
-    if (plan.simple() && plan.enter_alone(commands[k].hash.lo)) [[likely]] {
+    if (plan.simple() &&
+        change(*plan.slot, plan.expected(), {commands[k].hash.lo, plan.desired_hi}, epoch))
+        [[likely]] {
       out[k].ref = plan.ref;
       out[k].result = Lookup::fresh;
       tally.entered(plan);
@@ -181,8 +190,18 @@ void Ledger::admit_slowly(const Command& command, uint32_t epoch, Plan& plan, Ta
     }
     if (changed) continue;
     const Word expected = plan.expected();
-    if (plan.barred != 0) {
-      share_met |= plan.shielded;
+    if (plan.shielded) {
+      share_met = true;
+      const uint32_t passed = enter_over_own(command, epoch, kLooksMax - looks, plan, tally);
+      if (plan.slot != nullptr) {
+        out.ref = plan.ref;
+        out.result = Lookup::fresh;
+        tally.entered(plan);
+        ++tally.share_evictions;
+        return;
+      }
+      looks += std::max(passed, 1u) - 1;
+    } else if (plan.barred != 0) {
       tally.passed_over += plan.slot->replace(expected, expected.entered_anew());
     } else if (plan.slot->replace(expected, {command.hash.lo, plan.desired_hi})) {
       out.ref = plan.ref;
@@ -195,6 +214,44 @@ void Ledger::admit_slowly(const Command& command, uint32_t epoch, Plan& plan, Ta
     }
   }
   ++tally.full;
+}
+
+// For an organisation at its share, in a bucket full of live entries: passes over those that it may
+// not overwrite, at most `most`, up to its own oldest one, which it replaces; `plan` is then what it
+// did. All are read before the first swap, which says that nothing was entered since the look; each
+// of the others says the same of the slots behind it. Returns how many were passed over; plan.slot
+// is null unless the command is entered.
+uint32_t Ledger::enter_over_own(const Command& command, uint32_t epoch, uint32_t most, Plan& plan,
+                                Tally& tally) noexcept {
+  Bucket& b = bucket(command.hash);
+  const uint32_t first = plan.way;
+  const uint32_t own = plan.own;
+  plan.slot = nullptr;
+  Word seen[kWays];
+  uint32_t last = 0;
+  for (; last < kWays; ++last) {
+    const uint32_t way = (first + last) % kWays;
+    const Word word = last == 0 ? plan.expected() : b.way(way).load();
+    seen[last] = word;
+    const bool worked_on = word.state() == State::writing || word.state() == State::accepted;
+    if ((own >> way & 1) != 0 && !worked_on) break;
+  }
+  for (uint32_t k = 0; k < last; ++k) {
+    if (k == most || !change(b.way((first + k) % kWays), seen[k], seen[k].entered_anew(), epoch))
+      return k;
+    ++tally.passed_over;
+  }
+  if (last == kWays) return last;
+  const uint32_t way = (first + last) % kWays;
+  const Word victim = seen[last];
+  if (!is_live(victim, epoch) || victim.group() != (command.group & (kGroups - 1))) return last;
+  Slot& slot = b.way(way);
+  if (!change(slot, victim, {command.hash.lo, new_hi(command, epoch, victim)}, epoch)) return last;
+  __builtin_prefetch(&b.flight[Bucket::place(way)], 1);  // record_sent() will write it
+  plan.slot = &slot;
+  plan.ref = ref_of(command.hash, way, command.hash.lo);
+  plan.live_age = static_cast<uint8_t>(age_of(victim, epoch) + 1);
+  return last;
 }
 
 // Decides about a command that a slot is about: sets out.ref if the entry is live. False: the slot

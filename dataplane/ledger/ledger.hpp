@@ -257,6 +257,9 @@ class Ledger {
                    Admission* out) noexcept;
   void admit_slowly(const Command& command, uint32_t epoch, Plan& plan, Tally& tally,
                     Admission& out) noexcept;
+  uint32_t enter_over_own(const Command& command, uint32_t epoch, uint32_t most, Plan& plan,
+                          Tally& tally) noexcept;
+  bool change(Slot& slot, const Word& from, const Word& to, uint32_t epoch) noexcept;
   bool admit_known(const Command& command, uint32_t way, uint32_t epoch, Admission& out) noexcept;
   bool own(Slot& slot, Ref ref, bool again, Sent& sent) noexcept;
   Sent finish_sent(Ref ref, Tsc now, Sent sent, Counts& counts) noexcept;
