@@ -24,15 +24,29 @@ template <typename Item>
 class TimingWheel {
   static_assert(std::is_trivially_copyable_v<Item>);
 
+  static constexpr uint32_t kEnd = 0xffffffff;
+  static constexpr uint32_t kAhead = 8;  // inserts before a place is needed
+  static constexpr uint64_t kTickMax = UINT64_MAX - 1;  // so that one tick more is a number
+
+  struct Entry {
+    uint64_t tick;  // first tick at which it may come out
+    uint32_t next;
+    Item item;
+  };
+  struct List {
+    uint32_t head = kEnd, tail = kEnd;
+  };
+
  public:
   // capacity: most items at once. slot_tsc: slot width, rounded down to a power of two, at least 1.
   // slots: rounded up to a power of two. Best when slots * slot_tsc covers the usual delay.
   TimingWheel(uint32_t capacity, Tsc slot_tsc, uint32_t slots)
       : shift_(slot_tsc > 1 ? static_cast<uint32_t>(std::bit_width(slot_tsc)) - 1 : 0),
         mask_(std::bit_ceil(slots > 1 ? slots : 1u) - 1),
+        free_mask_(std::bit_ceil(capacity > 1 ? capacity : 1u) - 1),
         slots_(mask_ + 1),
         entries_(capacity),
-        free_(std::bit_ceil(std::max<size_t>(capacity, 1))) {
+        free_(size_t{free_mask_} + 1) {
     for (uint32_t i = 0; i < capacity; ++i) free_[i] = i;
     free_end_ = capacity;
   }
@@ -45,17 +59,33 @@ class TimingWheel {
     const Tsc part = due & ((Tsc{1} << shift_) - 1);
     return std::min((due >> shift_) + (part != 0), kTickMax);
   }
-  bool insert_at(const Item& item, uint64_t tick) noexcept {
-    if (free_begin_ == free_end_) [[unlikely]]
-      return false;
-    const size_t places = free_.size() - 1;
-    const uint32_t e = free_[free_begin_ & places];
-    __builtin_prefetch(&entries_[free_[(free_begin_ + kAhead) & places]], 1);
-    ++free_begin_;
-    entries_[e] = {tick, kEnd, item};
-    append(tick < cursor_ ? overdue_ : slots_[tick & mask_], e);
-    return true;
-  }
+  bool insert_at(const Item& item, uint64_t tick) noexcept { return Run(*this, tick).insert(item); }
+
+  // Inserts items of one tick, one after the other; nothing else may be done with the wheel
+  // meanwhile.
+  class Run {
+   public:
+    Run(TimingWheel& wheel, uint64_t tick) noexcept
+        : wheel_(wheel),
+          list_(tick < wheel.cursor_ ? wheel.overdue_ : wheel.slots_[tick & wheel.mask_]),
+          link_(list_.head == kEnd ? &list_.head : &wheel.entries_[list_.tail].next),
+          tick_(tick) {}
+    bool insert(const Item& item) noexcept {
+      if (wheel_.free_begin_ == wheel_.free_end_) [[unlikely]]
+        return false;
+      const uint32_t e = wheel_.take_place(item, tick_);
+      *link_ = e;
+      link_ = &wheel_.entries_[e].next;
+      list_.tail = e;
+      return true;
+    }
+
+   private:
+    TimingWheel& wheel_;
+    List& list_;
+    uint32_t* link_;  // where the next item's place belongs
+    uint64_t tick_;
+  };
 
   // Takes out at most max items whose time has come: first those that were due already when they
   // were inserted, then in order of ticks; within each, in order of insertion. When it returns max
@@ -90,25 +120,14 @@ class TimingWheel {
   Tsc slot_tsc() const noexcept { return Tsc{1} << shift_; }
 
  private:
-  static constexpr uint32_t kEnd = 0xffffffff;
-  static constexpr uint32_t kAhead = 8;  // inserts before a place is needed
-  static constexpr uint64_t kTickMax = UINT64_MAX - 1;  // so that one tick more is a number
 
-  struct Entry {
-    uint64_t tick;  // first tick at which it may come out
-    uint32_t next;
-    Item item;
-  };
-  struct List {
-    uint32_t head = kEnd, tail = kEnd;
-  };
-
-  void append(List& list, uint32_t e) noexcept {
-    if (list.head == kEnd)
-      list.head = e;
-    else
-      entries_[list.tail].next = e;
-    list.tail = e;
+  // A free place for an item, filled. There must be one.
+  uint32_t take_place(const Item& item, uint64_t tick) noexcept {
+    const uint32_t e = free_[free_begin_ & free_mask_];
+    __builtin_prefetch(&entries_[free_[(free_begin_ + kAhead) & free_mask_]], 1);
+    ++free_begin_;
+    entries_[e] = {tick, kEnd, item};
+    return e;
   }
 
   // Moves up to max entries with tick <= limit out of a list; the others keep their order.
@@ -124,7 +143,7 @@ class TimingWheel {
         out[taken++] = entry.item;
         (previous == kEnd ? list.head : entries_[previous].next) = next;
         if (list.tail == e) list.tail = previous;
-        free_[free_end_++ & (free_.size() - 1)] = e;
+        free_[free_end_++ & free_mask_] = e;
       }
       e = next;
     }
@@ -143,6 +162,7 @@ class TimingWheel {
 
   uint32_t shift_;
   uint32_t mask_;
+  uint32_t free_mask_;
   uint64_t cursor_ = 0;  // next tick to look at; all items of earlier ones are in overdue_
   List overdue_;
   std::vector<List> slots_;

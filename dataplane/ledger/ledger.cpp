@@ -89,10 +89,13 @@ inline bool Ledger::change(Slot& slot, const Word& from, const Word& to, uint32_
   return true;
 }
 
+// `kAlone`: nobody else enters commands meanwhile.
+template <bool kAlone>
 inline void Ledger::look_up(const Command& command, uint32_t epoch, Plan& plan) noexcept {
-  Bucket& b = bucket(command.hash);
+  const Hash hash = command.hash;
+  Bucket& b = bucket(hash);
   const uint32_t group = command.group & (kGroups - 1);
-  const Look look = look_at(b, {hash_in_hi(command.hash), group, epoch});
+  const Look look = look_at(b, {hash_in_hi(hash), group, epoch});
   const uint32_t next = kNextWay[look.laps];
   const uint32_t way = next & (kWays - 1);
   Slot& slot = b.way(way);
@@ -101,14 +104,16 @@ inline void Ledger::look_up(const Command& command, uint32_t epoch, Plan& plan) 
   const Word victim{lo, hi};
   plan.slot = &slot;
   plan.way = static_cast<uint8_t>(way);
-  plan.ref = ref_of(command.hash, way, command.hash.lo);
+  plan.ref = ref_of(hash, way, hash.lo);
   __builtin_prefetch(&b.flight[Bucket::place(way)], 1);  // record_sent() will write it
   plan.expected_lo = lo;
   plan.expected_hi = hi;
   plan.desired_hi = new_hi(command, epoch, victim);
   plan.alike = look.alike;
-  plan.unsteady = (next & kTorn) | ((look.laps >> (next & 7) ^ victim.lap()) & 1) |
-                  (b.way(0).hi.load(std::memory_order_acquire) != look.first);
+  plan.unsteady = next & kTorn;
+  if constexpr (!kAlone)
+    plan.unsteady |= ((look.laps >> (next & 7) ^ victim.lap()) & 1) |
+                     (b.way(0).hi.load(std::memory_order_acquire) != look.first);
   const State state = victim.state();
   plan.barred = state == State::writing;
   plan.shielded = false;
@@ -135,7 +140,7 @@ uint32_t Ledger::admit(const Command* commands, uint32_t count, Tsc now, Counts&
     return tally.fresh;
   }
   Plan plans[kBurstMax];
-  for (uint32_t k = 0; k < count; ++k) look_up(commands[k], epoch, plans[k]);
+  for (uint32_t k = 0; k < count; ++k) look_up<false>(commands[k], epoch, plans[k]);
   for (uint32_t k = 0; k < count; ++k) {
     Plan& plan = plans[k];
     if (plan.simple()) [[likely]] {
@@ -160,7 +165,7 @@ inline void Ledger::admit_alone(const Command* commands, uint32_t count, uint32_
                          Admission* out) noexcept {
   for (uint32_t k = 0; k < count; ++k) {
     Plan plan;
-    look_up(commands[k], epoch, plan);
+    look_up<true>(commands[k], epoch, plan);
     if (plan.simple() &&
         change(*plan.slot, plan.expected(), {commands[k].hash.lo, plan.desired_hi}, epoch))
         [[likely]] {
@@ -181,7 +186,7 @@ void Ledger::admit_slowly(const Command& command, uint32_t epoch, Plan& plan, Ta
   out.ref = 0;
   out.result = Lookup::full;
   for (uint32_t looks = 0; looks < kLooksMax; ++looks) {
-    if (looks != 0) look_up(command, epoch, plan);
+    if (looks != 0) look_up<false>(command, epoch, plan);
     if (plan.unsteady != 0) continue;
     bool changed = false;
     for (uint32_t left = plan.alike; left != 0 && !changed; left &= left - 1) {

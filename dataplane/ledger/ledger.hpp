@@ -252,6 +252,7 @@ class Ledger {
   struct Plan;
   struct Tally;
 
+  template <bool kAlone>
   void look_up(const Command& command, uint32_t epoch, Plan& plan) noexcept;
   void admit_alone(const Command* commands, uint32_t count, uint32_t epoch, Tally& tally,
                    Admission* out) noexcept;

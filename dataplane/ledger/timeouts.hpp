@@ -30,10 +30,10 @@ class Timeouts {
   // The wheel's tick of a time. Transmissions that are due together share it.
   uint64_t tick_of(Tsc due) const noexcept { return wheel_.tick_of(due); }
 
-  // False: no room, nobody will notice if the reply does not come.
-  bool watch(const Watched& transmission, uint64_t due_tick) noexcept {
-    return wheel_.insert_at(transmission, due_tick);
-  }
+  // Watches transmissions that are due at one tick. insert() false: no room, nobody will notice if
+  // the reply does not come.
+  using Run = TimingWheel<Watched>::Run;
+  Run watch(uint64_t due_tick) noexcept { return {wheel_, due_tick}; }
 
   // Once a loop. Counts what has timed out in `nodes` [kNodesMax]; returns how many.
   uint32_t expire(Ledger& ledger, const forward::NodeLive& live, NodeStats* nodes,

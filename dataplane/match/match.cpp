@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "dataplane/core/metas.hpp"
 #include "dataplane/core/outcome_word.hpp"
 #include "dataplane/net/address.hpp"
 
@@ -193,9 +194,10 @@ uint64_t record_flights(Ledger& ledger, State& state, const Burst& burst, const 
   const Moment moment{FlightWords::sent_bits(now),
                       ledger::stamp_of(now) | uint64_t{ledger::kNoReplaySlot} << 32};
   const uint32_t epoch = ledger.epoch_of(now);
+  const Meta* meta = metas(burst);
   uint64_t unrecorded = 0;
   for (const uint8_t i : commands) {
-    const Meta& m = burst.meta[i];
+    const Meta& m = meta[i];
     FlightWords flight = flight_of(burst.packets[i], m, moment);
     if (from_control != 0 && (from_control >> i & 1) != 0) [[unlikely]]
       flight = submitted_flight(m, now);
@@ -269,31 +271,30 @@ void record_sent(const Table& table, Ledger& ledger, State& state, const Burst& 
   uint32_t left = 0;
   const uint64_t unrecorded =
       record_flights(ledger, state, burst, commands, from_control, now, left);
-  ServiceIndex service = kNoService;
-  uint64_t due = 0;        // of that service's commands
-  uint64_t unwatched = 0;  // all ones: its nodes' replies do not come by
-  uint64_t bits = 0, seen = 0;
-  for (const uint8_t i : commands) {
-    const Meta& m = burst.meta[i];
-    if (m.service != service) [[unlikely]] {
-      service = m.service;
-      const forward::Service& to = table.services[service];
-      due = state.timeouts.tick_of(now + to.timeout_tsc);
-      unwatched = to.mode == forward::Mode::proxy ? unrecorded : ~uint64_t{0};
+  const Meta* meta = metas(burst);
+  const uint8_t* const end = commands.end();
+  uint64_t unwatched = 0, seen = 0;
+  for (const uint8_t* at = commands.begin(); at != end;) {  // a run of one service's commands
+    const ServiceIndex service = meta[*at].service;
+    const forward::Service& to = table.services[service];
+    const bool answers_pass = to.mode == forward::Mode::proxy;
+    auto watch = state.timeouts.watch(state.timeouts.tick_of(now + to.timeout_tsc));
+    for (; at != end && meta[*at].service == service; ++at) {
+      const Meta& m = meta[*at];
+      const uint64_t bit = uint64_t{1} << *at;
+      NodeStats& stats = state.nodes[m.node];
+      stats.sent.add(1);
+      seen |= bit;
+      if (!answers_pass || (unrecorded & bit) != 0) [[unlikely]] {
+        stats.left.add(1);  // no reply to it will come by, or be known
+        ++left;
+        unwatched |= bit;
+      } else if (!watch.insert({m.ledger_ref, stamp, m.node, m.breaker_epoch})) [[unlikely]] {
+        state.stats->timeouts_untracked.add(1);
+      }
     }
-    NodeStats& stats = state.nodes[m.node];
-    stats.sent.add(1);
-    seen |= uint64_t{1} << i;
-    if ((unwatched >> i & 1) != 0) [[unlikely]] {
-      stats.left.add(1);  // no reply to it will come by, or be known
-      ++left;
-      bits |= uint64_t{1} << i;
-      continue;
-    }
-    if (!state.timeouts.watch({m.ledger_ref, stamp, m.node, m.breaker_epoch}, due)) [[unlikely]]
-      state.stats->timeouts_untracked.add(1);
   }
-  state.unwatched = (state.unwatched & ~seen) | bits;
+  state.unwatched = (state.unwatched & ~seen) | unwatched;
   state.flights.began.add(commands.count);
   if (left != 0) state.flights.ended.add(left);
 }

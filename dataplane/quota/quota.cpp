@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "dataplane/core/mbuf_note.hpp"
+#include "dataplane/core/metas.hpp"
 
 namespace lf::quota {
 namespace {
@@ -89,10 +90,11 @@ bool costs_quota(const Table& t, const Meta& m) noexcept {
 void gather(const Table& t, Scratch& s, const Burst& burst, const Selection& live,
             uint16_t from) noexcept {
   start_round(s);
+  const Meta* meta = metas(burst);
   uint16_t counted = 0;
   for (uint16_t k = from; k < live.count; ++k) {
     const uint8_t i = live.index[k];
-    const Meta& m = burst.meta[i];
+    const Meta& m = meta[i];
     s.position[counted] = i;
     if (!costs_quota(t, m)) continue;
     ++counted;
@@ -102,7 +104,7 @@ void gather(const Table& t, Scratch& s, const Burst& burst, const Selection& liv
   uint8_t lane = 0;
   for (uint16_t k = 0; k < counted; ++k) {
     const uint8_t i = s.position[k];
-    const Meta& m = burst.meta[i];
+    const Meta& m = meta[i];
     const Key key = intent_key(m.org, m.intent_index);
     if (key != previous) lane = lane_of(t, s, key, m.org, m.intent_index);
     previous = key;
@@ -115,51 +117,58 @@ uint32_t left_after_one(const Bounds& b, uint32_t used) noexcept {
   return b.limit == kUnlimited ? kNoRemaining : b.admit_max - used - 1;
 }
 
-// One command of a lone worker whose keys have no window or are not in this step yet. False: it
-// is not simply allowed, and not counted.
-[[gnu::noinline]] bool admit_one(const Table& t, Windows& w, Scratch& s, Meta& m,
-                                 Step step) noexcept {
-  const Key keys[] = {intent_key(m.org, m.intent_index), org_key(m.org)};
-  const Limit limits[] = {t.intent_limits[m.org].by_intent[m.intent_index], t.org_limits[m.org]};
-  uint32_t left = kNoRemaining;
-  for (uint32_t k = 0; k < 2; ++k) {
-    if (limits[k] == kUncounted) continue;
-    const Bounds b = known_bounds(t, s, limits[k]);
-    if (w.used_in(keys[k], step) == Windows::kNotInStep) w.enter(keys[k], step);
-    const uint32_t used = w.used_in(keys[k], step);
-    if (used >= b.allow_max) return false;
-    left = std::min(left, left_after_one(b, used));
+// Bounds of the limit that the command before had: mostly that of this one, too.
+class Last {
+ public:
+  const Bounds& of(const Table& t, Scratch& s, Limit limit) noexcept {
+    if (limit != limit_) [[unlikely]] {
+      limit_ = limit;
+      bounds_ = known_bounds(t, s, limit);
+    }
+    return bounds_;
   }
-  for (uint32_t k = 0; k < 2; ++k)
-    if (limits[k] != kUncounted) w.count_one(keys[k], step);
-  m.quota_remaining = left;
-  return true;
+
+ private:
+  Limit limit_ = kHard | kUncounted;  // of no key
+  Bounds bounds_;
+};
+
+// Commands in the window of a lone worker's key; 0 of one without a window.
+uint32_t used_by(const Windows& w, Key key, Limit limit, Step step) noexcept {
+  return limit == kUncounted ? 0 : w.used_in(key, step);
+}
+
+// Brings a key of a lone worker to this step. What was used there.
+[[gnu::noinline]] uint32_t enter(Windows& w, Key key, Step step) noexcept {
+  w.enter(key, step);
+  return w.used_in(key, step);
 }
 
 // The usual burst of a lone worker: counts commands from the front as long as they are allowed.
-// When a key comes twice in a row, gathering is cheaper: it stops there. Returns how many of `live`
-// it has been through.
+// Returns how many of `live` it has been through.
 uint16_t admit_front(const Table& t, Windows& w, Scratch& s, Burst& burst, const Selection& live,
                      Step step) noexcept {
   const uint16_t count = live.count;
-  Key last = ~Key{0};
+  Meta* meta = metas(burst);
+  Last own_bounds, all_bounds;
   for (uint16_t k = 0; k < count; ++k) {
-    Meta& m = burst.meta[live.index[k]];
+    Meta& m = meta[live.index[k]];
     if (!costs_quota(t, m)) continue;
     const Key own = intent_key(m.org, m.intent_index), all = org_key(m.org);
     const Limit own_limit = t.intent_limits[m.org].by_intent[m.intent_index];
     const Limit all_limit = t.org_limits[m.org];
-    if (own == last || (own_limit == kUncounted && all_limit == kUncounted)) return k;
-    last = own;
-    const Bounds a = known_bounds(t, s, own_limit);
-    const Bounds b = known_bounds(t, s, all_limit);
-    const uint32_t own_used = w.used_in(own, step), all_used = w.used_in(all, step);
-    if (own_used >= a.allow_max || all_used >= b.allow_max) [[unlikely]] {
-      if (!admit_one(t, w, s, m, step)) return k;
-      continue;
-    }
-    w.count_one(own, step);
-    w.count_one(all, step);
+    const Bounds& a = own_bounds.of(t, s, own_limit);
+    const Bounds& b = all_bounds.of(t, s, all_limit);
+    uint32_t own_used = used_by(w, own, own_limit, step);
+    if (own_used == Windows::kNotInStep) [[unlikely]]
+      own_used = enter(w, own, step);
+    uint32_t all_used = used_by(w, all, all_limit, step);
+    if (all_used == Windows::kNotInStep) [[unlikely]]
+      all_used = enter(w, all, step);
+    if (own_used >= a.allow_max || all_used >= b.allow_max) [[unlikely]]
+      return k;
+    if (own_limit != kUncounted) w.count_one(own, step);
+    if (all_limit != kUncounted) w.count_one(all, step);
     m.quota_remaining = std::min(left_after_one(a, own_used), left_after_one(b, all_used));
   }
   return count;
@@ -352,8 +361,9 @@ State::State(uint32_t delay_packets, Tsc slot_tsc, Tsc horizon_tsc)
 void expect(const Table& table, const Windows& windows, const Burst& burst,
             const Selection& live) noexcept {
   const auto orgs = static_cast<uint32_t>(table.org_limits.size());
+  const Meta* meta = metas(burst);
   for (const uint8_t i : live) {
-    const Meta& m = burst.meta[i];
+    const Meta& m = meta[i];
     if (m.org >= orgs) [[unlikely]]
       continue;
     __builtin_prefetch(&table.intent_limits[m.org]);
