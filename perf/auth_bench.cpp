@@ -142,6 +142,33 @@ BENCHMARK(lanes)
                     static_cast<int>(crypto::CmacPath::vaes256), -1},
                    {0, 6, 64, 256, 1400}});
 
+// args: crypto::CmacPath, longest payload; each datagram's is of any length up to it
+void mixed_lanes(benchmark::State& bench) {
+  const auto path = static_cast<crypto::CmacPath>(bench.range(0));
+  if (!crypto::supported(path)) return bench.SkipWithError("not on this CPU");
+  const auto longest = static_cast<uint32_t>(bench.range(1));
+  const auto datagrams = make_datagrams(longest);
+  std::vector<crypto::CmacKey> keys(kBurst, crypto::expand_cmac_key(kKey));
+  std::vector<uint32_t> lengths(1u << 12);
+  std::mt19937 random(7);
+  for (uint32_t& l : lengths) l = static_cast<uint32_t>(random()) % (longest + 1);
+  crypto::CmacBatch batch;
+  size_t next = 0;
+  measure(bench, [&] {
+    for (uint32_t i = 0; i < kBurst; ++i)
+      batch.set(i, &keys[i], datagrams[i].data(), lengths[next + i]);
+    next = (next + kBurst) % lengths.size();
+    crypto::cmac_lanes(path, batch, kBurst);
+    benchmark::DoNotOptimize(batch);
+  });
+}
+BENCHMARK(mixed_lanes)
+    ->ArgNames({"path", "longest"})
+    ->ArgsProduct({{static_cast<int>(crypto::CmacPath::aesni),
+                    static_cast<int>(crypto::CmacPath::vaes256),
+                    static_cast<int>(crypto::CmacPath::vaes512)},
+                   {127, 1400}});
+
 }  // namespace
 }  // namespace lf
 

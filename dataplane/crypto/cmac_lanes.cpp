@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Messages of as many blocks as their neighbours' run in lockstep from first block to last. Others
-// run the header's four blocks in lockstep; then each has whole payload blocks, then a last one,
-// and a lane that ran out takes the next segment or the next message, so that lanes stay full
-// whatever the mix of lengths. The kernel does the blocks: it is what differs between CPUs.
+// run the header's four blocks in lockstep; then their payloads do, in groups of similar length. The
+// kernel does the blocks: it is what differs between CPUs.
 #include "dataplane/crypto/cmac_lanes.hpp"
 
 #include <cpuid.h>
@@ -82,96 +81,98 @@ bool run_group(CmacBatch& batch, uint32_t first) noexcept {
   return in_lockstep;
 }
 
-// The payloads, of at least one byte, of the messages that `which` has bits for. Their tags are
-// their states after the header until then.
+// The payloads, of at least one byte, of messages of a batch, as many as a kernel has lanes or fewer,
+// in order of their lengths in blocks. Their tags are their states after the header until then.
 template <typename Kernel>
 class Payloads {
  public:
-  Payloads(CmacBatch& batch, uint64_t which) noexcept : batch_(batch), which_(which) {}
-
-  void run() noexcept {
-    for (uint32_t l = 0; l < kLanes; ++l) start_next(l);
-    while (busy_ > 0) {
-      const uint32_t steps = fill_idle_lanes();
-      Kernel::run_steps({key_, from_}, keys_, steps, states_);
-      for (uint32_t l = 0; l < kLanes; ++l) {
-        if (left_[l] == kIdle) continue;
-        from_[l] += size_t{steps} * 16;
-        left_[l] -= steps;
-        if (left_[l] == 0) finish_segment(l);
-      }
+  Payloads(CmacBatch& batch, const uint8_t* messages, uint32_t count) noexcept
+      : batch_(batch), messages_(messages), count_(count) {
+    for (uint32_t l = 0; l < kLanes; ++l) {
+      const uint32_t i = message(l), length = batch.payload_length[i];
+      key_[l] = batch.key[i];
+      from_[l] = batch.datagram[i] + kPayloadOffset;
+      whole_[l] = payload_blocks(length) - 1;
+      last_[l] = Ending(length).of(batch, i);
+      state_[l] = load_block(batch.tag[i].bytes);
+      Kernel::take_key(keys_, l, batch.key[i]);
     }
+  }
+
+  // Whole blocks in lockstep: as the shortest end first, a step's lanes are those from some lane
+  // on. Then all last blocks at once.
+  void run() noexcept {
+    uint32_t done = 0;  // blocks
+    for (uint32_t l = 0; l < kLanes; ++l) {
+      if (whole_[l] != done) advance(l, done);
+      before_last_[l] = state_[l];
+    }
+    for (uint32_t l = 0; l < kLanes; ++l)
+      from_[l] = reinterpret_cast<const uint8_t*>(&last_[l]);
+    Kernel::run_steps({key_, from_}, keys_, 1, before_last_);
+    for (uint32_t l = 0; l < count_; ++l)
+      _mm_store_si128(reinterpret_cast<__m128i*>(batch_.tag[messages_[l]].bytes), before_last_[l]);
   }
 
  private:
   static constexpr uint32_t kLanes = Kernel::kLanes;
-  static constexpr uint32_t kIdle = ~0u;
 
-  void start_next(uint32_t l) noexcept {
-    if (which_ == 0) {
-      left_[l] = kIdle;
-      return;
-    }
-    const auto i = static_cast<uint32_t>(__builtin_ctzll(which_));
-    which_ &= which_ - 1;
-    const uint32_t length = batch_.payload_length[i];
-    message_[l] = i;
-    ++busy_;
-    Kernel::take_key(keys_, l, batch_.key[i]);
-    states_[l] = load_block(batch_.tag[i].bytes);
-    last_[l] = Ending(length).of(batch_, i);
-    key_[l] = batch_.key[i];
-    from_[l] = batch_.datagram[i] + kPayloadOffset;
-    left_[l] = payload_blocks(length) - 1;
-    in_last_[l] = false;
-    if (left_[l] == 0) start_last(l);
+  // Lanes without a message repeat the longest.
+  uint32_t message(uint32_t lane) const noexcept {
+    return messages_[lane < count_ ? lane : count_ - 1];
   }
 
-  void start_last(uint32_t l) noexcept {
-    from_[l] = reinterpret_cast<const uint8_t*>(&last_[l]);
-    left_[l] = 1;
-    in_last_[l] = true;
-  }
-
-  void finish_segment(uint32_t l) noexcept {
-    if (!in_last_[l]) return start_last(l);
-    _mm_store_si128(reinterpret_cast<__m128i*>(batch_.tag[message_[l]].bytes), states_[l]);
-    --busy_;
-    start_next(l);
-  }
-
-  // Idle lanes shadow a busy one, so that all they read is readable. Returns how many steps every
-  // busy lane can take.
-  uint32_t fill_idle_lanes() noexcept {
-    uint32_t steps = kIdle, shortest = 0;
-    for (uint32_t l = 0; l < kLanes; ++l)
-      if (left_[l] < steps) steps = left_[l], shortest = l;
-    if (busy_ == kLanes) return steps;
-    for (uint32_t l = 0; l < kLanes; ++l) {
-      if (left_[l] != kIdle) continue;
-      key_[l] = key_[shortest];
-      from_[l] = from_[shortest];
-    }
-    return steps;
+  // To the end of lane l's whole blocks. Lanes before it shadow the longest, so that all they read
+  // is readable.
+  void advance(uint32_t l, uint32_t& done) noexcept {
+    for (uint32_t ended = 0; ended < l; ++ended) from_[ended] = from_[kLanes - 1];
+    const uint32_t steps = whole_[l] - done;
+    Kernel::run_steps({key_, from_}, keys_, steps, state_);
+    for (uint32_t k = l; k < kLanes; ++k) from_[k] += size_t{steps} * 16;
+    done = whole_[l];
   }
 
   CmacBatch& batch_;
-  uint64_t which_;
-  uint32_t busy_ = 0;
+  const uint8_t* messages_;
+  uint32_t count_;
   const CmacKey* key_[kLanes];
   const uint8_t* from_[kLanes];
-  alignas(kCacheLine) __m128i states_[kLanes]{};
+  uint32_t whole_[kLanes];
+  alignas(kCacheLine) __m128i state_[kLanes];
+  alignas(kCacheLine) __m128i before_last_[kLanes];
   alignas(kCacheLine) __m128i last_[kLanes];
   typename Kernel::Keys keys_{};
-  uint32_t left_[kLanes];  // blocks left in the lane's segment
-  uint32_t message_[kLanes];
-  bool in_last_[kLanes];
 };
 
+// Positions of the messages that `which` has bits for, the shortest first. Returns how many.
+uint32_t by_length(const CmacBatch& batch, uint64_t which, uint8_t* order) noexcept {
+  uint32_t blocks[kCmacBatchMax];
+  uint32_t count = 0;
+  for (; which != 0; which &= which - 1) {
+    const auto i = static_cast<uint32_t>(__builtin_ctzll(which));
+    const uint32_t length = payload_blocks(batch.payload_length[i]);
+    uint32_t at = count++;
+    for (; at > 0 && blocks[at - 1] > length; --at) {
+      blocks[at] = blocks[at - 1];
+      order[at] = order[at - 1];
+    }
+    blocks[at] = length;
+    order[at] = static_cast<uint8_t>(i);
+  }
+  return count;
+}
+
 // Apart, and not inlined: the stack that it needs is no cost to messages of the same length.
-template <typename Kernel>
+template <typename Kernel, typename Small>
 [[gnu::noinline]] void run_payloads(CmacBatch& batch, uint64_t which) noexcept {
-  Payloads<Kernel>(batch, which).run();
+  uint8_t order[kCmacBatchMax];
+  const uint32_t count = by_length(batch, which, order);
+  for (uint32_t first = 0; first < count;) {
+    const uint32_t left = count - first;
+    if (left <= Small::kLanes) return Payloads<Small>(batch, order + first, left).run();
+    Payloads<Kernel>(batch, order + first, std::min(left, Kernel::kLanes)).run();
+    first += Kernel::kLanes;
+  }
 }
 
 // The last lanes of the last group have no message of their own: they repeat one.
@@ -195,11 +196,7 @@ void run_all(CmacBatch& batch, uint32_t count) noexcept {
       mixed |= uint64_t{batch.payload_length[i] != 0} << i;
     first = end;
   }
-  if (mixed == 0) return;
-  if (static_cast<uint32_t>(__builtin_popcountll(mixed)) <= Small::kLanes)
-    run_payloads<Small>(batch, mixed);
-  else
-    run_payloads<Kernel>(batch, mixed);
+  if (mixed != 0) run_payloads<Kernel, Small>(batch, mixed);
 }
 
 // Clang 14 does not know the feature's name: CPUID leaf 7, ECX bit 9.
