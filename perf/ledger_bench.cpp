@@ -254,6 +254,51 @@ void insert(benchmark::State& bench, uint64_t entries, What what, Fetch fetch = 
   bench.counters["full"] = static_cast<double>(worker->counts.full.read());
 }
 
+// What no ledger of this layout can do without: the lines of random buckets asked for, a part ahead,
+// and then one slot and its flight written. No hash, no look, no decision.
+enum class Write { store, swap };
+
+void memory_only(benchmark::State& bench, uint64_t entries, Write how) {
+  const uint64_t buckets = entries / kWays;
+  const Pages memory(entries * kBytesPerEntry);
+  auto* const table = static_cast<Bucket*>(memory.begin());
+  for (uint64_t b = 0; b < buckets; ++b) table[b].slot[0].set({b, b});
+  std::vector<uint64_t> picks(1u << 20);
+  uint64_t random = 88172645463325252;
+  for (uint64_t& pick : picks) {
+    random ^= random << 13, random ^= random >> 7, random ^= random << 17;
+    pick = random;
+  }
+  const FlightWords flight{Flight{}};
+  size_t next = 0, done = 0;
+  for (auto _ : bench) {
+    for (uint32_t part = 0; part < kBurst; part += kPart) {
+      for (uint32_t k = 0; k < kPart; ++k) {
+        Bucket& b = table[picks[next + k] & (buckets - 1)];
+        __builtin_prefetch(&b, 1);
+        __builtin_prefetch(reinterpret_cast<const char*>(&b) + kCacheLine, 1);
+        __builtin_prefetch(&b.flight[picks[next + k] >> 60 & (kWays - 1)], 1);
+      }
+      for (uint32_t k = 0; k < kPart && next != 0; ++k) {
+        const uint64_t pick = picks[next + k - kPart];
+        Bucket& b = table[pick & (buckets - 1)];
+        const uint32_t way = pick >> 60 & (kWays - 1);
+        const Word now = b.slot[way].load();
+        if (how == Write::store)
+          b.slot[way].set({pick, now.hi + 1});
+        else
+          benchmark::DoNotOptimize(b.slot[way].replace(now, {pick, now.hi + 1}));
+        b.flight[way].store(flight);
+      }
+      done += kPart;
+      next = (next + kPart) % picks.size();
+    }
+  }
+  bench.counters["time_per_packet"] =
+      benchmark::Counter(static_cast<double>(done), benchmark::Counter::kIsRate |
+                                                        benchmark::Counter::kInvert);
+}
+
 constexpr uint64_t kLarge = uint64_t{1} << 24;
 
 // What the layouts are compared by: sizes from the caches' to memory's, one worker and two.
@@ -288,6 +333,13 @@ void register_all() {
   RegisterBenchmark("ledger.burst_insert_by_threads", [](benchmark::State& s) {
     insert<Ledger>(s, kLarge, What::fresh);
   })->ThreadRange(1, 2);
+  for (const uint32_t bits : {14, 20, 24}) {
+    const uint64_t entries = uint64_t{1} << bits;
+    RegisterBenchmark(("ledger.memory_only.store/" + std::to_string(bits)).c_str(),
+                      [entries](benchmark::State& s) { memory_only(s, entries, Write::store); });
+    RegisterBenchmark(("ledger.memory_only.swap/" + std::to_string(bits)).c_str(),
+                      [entries](benchmark::State& s) { memory_only(s, entries, Write::swap); });
+  }
   register_layout<Ledger>("ledger_slots");
   register_layout<designs::Tags<designs::Ids::beside>>("ledger_tags");
   register_layout<designs::Tags<designs::Ids::in_flight>>("ledger_tags_in_flight");

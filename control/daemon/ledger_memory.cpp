@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/daemon/ledger_memory.hpp"
 
+#include <numaif.h>
 #include <rte_common.h>
+#include <rte_lcore.h>
 #include <rte_memory.h>
 #include <sodium.h>
 #include <spdlog/spdlog.h>
@@ -12,17 +14,35 @@
 namespace lf::daemon {
 namespace {
 
-// Anonymous memory is zeroed and page-aligned. Explicit huge pages first, else transparent ones.
-void* map(uint64_t bytes, bool& huge) {
-  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_POPULATE, -1, 0);
-  if (memory != MAP_FAILED) return memory;
-  huge = false;
-  memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) return nullptr;
+constexpr uint32_t kFirstWorkerLcore = 1;  // ports/eal.cpp: the main lcore is 0
+
+// Anonymous memory is zeroed and page-aligned.
+void* map(uint64_t bytes, int flags) {
+  void* memory =
+      mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+  return memory == MAP_FAILED ? nullptr : memory;
+}
+
+// Takes pages of that NUMA node while it has some, and takes them now: page faults belong to the
+// start, not to the first packets. A kernel without NUMA refuses the first, which does no harm.
+bool populate(void* memory, uint64_t bytes, uint32_t numa_node) {
+  if (numa_node < 64) {
+    const unsigned long node = 1ul << numa_node;
+    mbind(memory, bytes, MPOL_PREFERRED, &node, 64, 0);
+  }
+  return madvise(memory, bytes, MADV_POPULATE_WRITE) == 0;
+}
+
+// Explicit huge pages first, else transparent ones.
+void* take(uint64_t bytes, uint32_t numa_node, bool& huge) {
+  void* memory = map(bytes, MAP_HUGETLB);
+  huge = memory != nullptr && populate(memory, bytes, numa_node);
+  if (huge) return memory;
+  if (memory != nullptr) munmap(memory, bytes);
+  memory = map(bytes, 0);
+  if (memory == nullptr) return nullptr;
   madvise(memory, bytes, MADV_HUGEPAGE);
-  // Page faults belong to the start, not to the first packets.
-  madvise(memory, bytes, MADV_POPULATE_WRITE);
+  populate(memory, bytes, numa_node);
   return memory;
 }
 
@@ -42,9 +62,8 @@ Result<std::unique_ptr<LedgerMemory>> LedgerMemory::create(const config::Ledger&
                                                            const ledger::Moment& now,
                                                            uint32_t workers) {
   auto made = std::unique_ptr<LedgerMemory>(new LedgerMemory);
-  made->huge_ = true;
   made->bytes_ = RTE_ALIGN_CEIL(settings.entries * ledger::kBytesPerEntry, RTE_PGSIZE_2M);
-  made->memory_ = map(made->bytes_, made->huge_);
+  made->memory_ = take(made->bytes_, rte_lcore_to_socket_id(kFirstWorkerLcore), made->huge_);
   if (made->memory_ == nullptr) {
     return fail(ErrorCode::unavailable, "ledger.entries = {} needs {} MiB, which cannot be had",
                 settings.entries, made->bytes_ >> 20);

@@ -15,6 +15,7 @@ namespace lf::daemon {
 
 class LedgerMemory {
  public:
+  // `workers`: that will use it.
   static Result<std::unique_ptr<LedgerMemory>> create(const config::Ledger& settings,
                                                       const ledger::Moment& now,
                                                       uint32_t workers);
