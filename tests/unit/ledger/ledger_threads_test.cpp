@@ -45,7 +45,8 @@ void run(Shared& s, int thread, std::barrier<>& round_starts) {
       s.ledger->admit(&c, 1, kNow, s.counts[thread], &a);
       if (a.result == Lookup::fresh) {
         ++s.fresh[key];
-        s.ledger->record_sent(a.ref, flight_to(3, kNow), false, kNow, s.counts[thread]);
+        if (!s.ledger->record_fresh(a.ref, flight_to(3, kNow), s.ledger->epoch_of(kNow)))
+          s.ledger->record_sent(a.ref, flight_to(3, kNow), false, kNow, s.counts[thread]);
       }
       s.ledger->admit(&retry, 1, kNow, s.counts[thread], &b);
       if (b.result == Lookup::retry) {
