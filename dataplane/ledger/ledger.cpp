@@ -477,7 +477,14 @@ void Ledger::sweep_one(Slot& s, uint32_t epoch, Swept& swept) noexcept {
 // slot in such a bucket. The first change of the bits stays, what follows is entered anew.
 bool Ledger::repair(Bucket& b) noexcept {
   Word seen[kWays];
-  for (uint32_t w = 0; w < kWays; ++w) seen[w] = b.way(w).load();
+  uint32_t laps = 0;
+  for (uint32_t w = 0; w < kWays; ++w) {
+    seen[w] = b.way(w).load();
+    laps |= seen[w].lap() << w;
+  }
+  if ((kNextWay[laps] & kTorn) == 0) return false;
+  for (uint32_t w = 0; w < kWays; ++w)
+    if (!(b.way(w).load() == seen[w])) return false;  // they were of different moments
   uint32_t next = 1;
   while (next < kWays && seen[next].lap() == seen[0].lap()) ++next;
   bool repaired = false;

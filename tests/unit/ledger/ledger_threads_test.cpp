@@ -192,5 +192,29 @@ TEST(LedgerThreads, ALoneWorkerAndTheSweepAgreeOnWhatIsThere) {
   EXPECT_EQ(seen.unsent + seen.in_flight, counts.occupied.read() - counts.vacated.read() - expired);
 }
 
+// Lap bits that are read while slots are filled may name no next slot. That is no reason to repair
+// them: it would put new entries where the oldest is looked for.
+TEST(LedgerThreads, TheSweepRepairsNothingThatIsBeingFilled) {
+  TestLedger ledger(small(6400));
+  std::vector<Hash> hashes;
+  for (const uint64_t id : ledger.ids_of_bucket(1, 0, 100)) hashes.push_back(ledger.hash(1, id));
+  std::atomic<bool> over{false};
+  uint64_t sweeps = 0, repaired = 0;
+  std::thread sweep([&] {
+    for (; !over || sweeps == 0; ++sweeps) repaired += ledger->sweep(0, 1, kNow).repaired;
+  });
+  Counts counts;
+  for (uint64_t k = 0; k < 1'000'000; ++k) {
+    const Command c{hashes[k % hashes.size()], 1, 0};
+    Admission a;
+    ledger->admit(&c, 1, kNow, counts, &a);
+    if (a.result == Lookup::fresh) ledger->park(a.ref);  // to be overwritten
+  }
+  over = true;
+  sweep.join();
+  EXPECT_EQ(counts.fresh.read(), 1'000'000u);
+  EXPECT_EQ(repaired, 0u) << "of " << sweeps;
+}
+
 }  // namespace
 }  // namespace lf::ledger
