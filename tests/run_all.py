@@ -54,12 +54,16 @@ def run(command, timeout=PROGRAM_TIMEOUT, env=None, cwd=ROOT):
         return None, (out.decode(errors="replace") if isinstance(out, bytes) else out)
 
 
-def run_gtest(tally, program, label, env=None):
-    """Runs one GoogleTest program and counts its cases from its own JSON report."""
+def run_gtest(tally, kind, command, env=None):
+    """Runs one GoogleTest program, a path and its arguments, and counts its cases from its own JSON
+    report."""
+    program, *arguments = command
+    label = " ".join([f"{kind}/{program.name}", *arguments])
     report = program.parent / (program.name + ".json")
     report.unlink(missing_ok=True)
     start = time.monotonic()
-    status, out = run([str(program), f"--gtest_output=json:{report}", "--gtest_brief=1"], env=env)
+    status, out = run([str(program), *arguments, f"--gtest_output=json:{report}",
+                       "--gtest_brief=1"], env=env)
     seconds = time.monotonic() - start
     passed = failed = skipped = 0
     try:
@@ -81,14 +85,14 @@ def run_gtest(tally, program, label, env=None):
 
 
 def gtest_programs(directory, kinds):
-    """Test programs that meson knows of, by suite."""
+    """Test programs that meson knows of, by suite, each a path and its arguments."""
     status, out = run(["meson", "introspect", "--tests", str(directory)])
     if status != 0:
         raise provision.ProvisionError(out)
     programs = []
     for test in json.loads(out):
         if any(suite.split(":")[-1] in kinds for suite in test["suite"]):
-            programs.append(pathlib.Path(test["cmd"][0]))
+            programs.append([pathlib.Path(test["cmd"][0]), *test["cmd"][1:]])
     return sorted(programs)
 
 
@@ -96,7 +100,7 @@ def suite_gtest(tally, kind):
     directory = provision.build()
     programs = gtest_programs(directory, {kind})
     for program in programs:
-        run_gtest(tally, program, f"{kind}/{program.name}")
+        run_gtest(tally, kind, program)
     if not programs:
         tally.add(kind, 0, 1, 0, 0, "no test program: is libgtest-dev there?")
 
@@ -166,9 +170,9 @@ def suite_sanitize(tally):
             # Lines for the reports, no more: compiles faster. DPDK's RCU has fences, which
             # ThreadSanitizer does not know; GCC warns of that.
             "-Dcpp_args=-g1,-Wno-tsan" if name == "tsan" else "-Dcpp_args=-g1"])
-        programs = [p for p in gtest_programs(directory, kinds) if p.exists()]
+        programs = [p for p in gtest_programs(directory, kinds) if p[0].exists()]
         for program in programs:
-            run_gtest(tally, program, f"{name}/{program.name}", env=sanitizer_env())
+            run_gtest(tally, name, program, env=sanitizer_env())
         if not programs:
             tally.add(name, 0, 1, 0, 0, "no test program was built")
 

@@ -55,9 +55,9 @@ Rig::Rig(const Change& change, const Options& options)
   if (change) change(config_);
   if (options.kernel) ports_[0].exception_id = kKernelPort;
   must(slots_.sync(config_));
-  ledger_ = must(
-      daemon::LedgerMemory::create(config_.ledger, {now_, static_cast<UnixUs>(kNowUs), kHz}, 1));
-  quotas_ = must(quota::Quotas::create(config_, slots_, 1, kHz, now_));
+  ledger_ = must(daemon::LedgerMemory::create(
+      config_.ledger, {now_, static_cast<UnixUs>(kNowUs), kHz}, workers));
+  quotas_ = must(quota::Quotas::create(config_, slots_, workers, kHz, now_));
   policy_ = must(policy::Engine::create(config_, clock_, 1));
   if (options.audit_records) audit_ = std::make_unique<audit::Ring>(options.audit_records);
   wall_.set(now_, kNowUs, kHz);

@@ -53,6 +53,9 @@ class Rig {
     uint32_t replay_packets = 0;
   };
 
+  // That the tables are made for; one of them runs here.
+  static inline uint32_t workers = 1;
+
   explicit Rig(const Change& change = {}) : Rig(change, Options()) {}
   Rig(const Change& change, const Options& options);
   ~Rig();

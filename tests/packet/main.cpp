@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// Starts DPDK without hugepages, ports or root, then runs the tests.
+// Starts DPDK without hugepages, ports or root, then runs the tests. --several-workers: on tables
+// as several workers share them, which a lone worker changes with fewer compare-and-swaps.
 #include <gtest/gtest.h>
 #include <rte_eal.h>
 
 #include <cstdio>
+#include <cstring>
 #include <iterator>
+
+#include "tests/packet/harness.hpp"
 
 int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
+  for (int i = 1; i < argc; ++i)
+    if (std::strcmp(argv[i], "--several-workers") == 0) lf::test::Rig::workers = 2;
   char program[] = "packet_tests", no_huge[] = "--no-huge", no_pci[] = "--no-pci",
        no_telemetry[] = "--no-telemetry", no_shconf[] = "--no-shconf", memory[] = "-m",
        megabytes[] = "64", cores[] = "-l", core[] = "0", quiet[] = "--log-level=error";
