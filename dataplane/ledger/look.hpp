@@ -92,6 +92,10 @@ inline Look look_at(const Bucket& b, const Sought& sought) noexcept {
 
 inline constexpr uint8_t kTorn = 0x80;
 
+// Looks before giving up. Each that fails means that others got on, or that an entry was passed
+// over, of which there are at most kWays.
+inline constexpr uint32_t kLooksMax = 64;
+
 // By lap bits: the way that is filled next, or kTorn when the bits are of different moments.
 inline constexpr auto kNextWay = [] {
   std::array<uint8_t, 1u << kWays> table{};

@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: Apache-2.0
+// How a command gets into the ledger; why it does so once is said in ledger.hpp.
+#include <algorithm>
+#include <bit>
+
+#include "dataplane/ledger/ledger.hpp"
+#include "dataplane/ledger/look.hpp"
+
+namespace lf::ledger {
+namespace {
+
+// A new entry over `victim`.
+uint64_t new_hi(const Command& c, uint32_t epoch, const Word& victim) noexcept {
+  return (victim.entered_anew().hi & kLapInHi) | hash_in_hi(c.hash) |
+         uint64_t{c.group & (kGroups - 1)} << 20 | uint64_t{epoch} << 12 |
+         uint64_t{c.attempt} << 4 | static_cast<uint64_t>(State::accepted) << 1;
+}
+
+// Whether sweep(), whose clock may be an epoch ahead, may be at work on a slot. That takes a swap, so
+// that an entry that goes is counted once.
+bool is_sweepable(const Word& w, uint32_t epoch) noexcept {
+  return w.state() != State::none && age_of(w, epoch) + 1 >= kWindowEpochs;
+}
+
+}  // namespace
+
+// What one look at a command's bucket leads to.
+struct Ledger::Plan {
+  Slot* slot;  // that is next
+  Ref ref;     // of the command, if it is entered there
+  uint64_t expected_lo, expected_hi;
+  uint64_t desired_hi;
+  uint32_t alike;     // ways that may be about the command
+  uint32_t unsteady;  // not 0: what was read is of different moments
+  uint32_t barred;    // not 0: what is in the slot may not be overwritten by this command,
+  bool shielded;      // because the share rule protects it
+  uint8_t live_age;   // 0: overwrites nothing live; else age + 1
+  uint8_t way;        // of the slot
+  uint8_t own;        // when shielded: ways of the command's group
+
+  Word expected() const noexcept { return {expected_lo, expected_hi}; }
+  bool simple() const noexcept { return (alike | unsteady | barred) == 0; }
+};
+
+// A burst's counts: added up here, written once.
+struct Ledger::Tally {
+  uint32_t fresh = 0, full = 0, occupied = 0, evicted_early = 0, evicted_epochs = 0;
+  uint32_t share_evictions = 0, passed_over = 0, contended = 0;
+
+  void entered(const Plan& plan) noexcept {
+    ++fresh;
+    if (plan.live_age == 0) {
+      occupied += plan.expected().state() == State::none;
+      return;
+    }
+    ++evicted_early;
+    evicted_epochs += plan.live_age - 1u;
+  }
+  void add_to(Counts& counts) const noexcept {
+    counts.fresh.add(fresh);
+    counts.occupied.add(occupied);
+    counts.evicted_early.add(evicted_early);
+    counts.evicted_epochs.add(evicted_epochs);
+    if ((full | share_evictions | passed_over | contended) == 0) return;
+    counts.full.add(full);
+    counts.share_evictions.add(share_evictions);
+    counts.passed_over.add(passed_over);
+    counts.contended.add(contended);
+  }
+};
+
+// False: the slot is no longer as it was. Of a lone worker's, sweep() alone can say so.
+inline bool Ledger::change(Slot& slot, const Word& from, const Word& to, uint32_t epoch) noexcept {
+  if (!lone_worker_ || is_sweepable(from, epoch)) return slot.replace(from, to);
+  slot.set(to);
+  return true;
+}
+
+// `kAlone`: nobody else enters commands meanwhile.
+template <bool kAlone>
+inline void Ledger::look_up(const Command& command, uint32_t epoch, Plan& plan) noexcept {
+  const Hash hash = command.hash;
+  Bucket& b = bucket(hash);
+  const uint32_t group = command.group & (kGroups - 1);
+  const Look look = look_at(b, {hash_in_hi(hash), group, epoch});
+  const uint32_t next = kNextWay[look.laps];
+  const uint32_t way = next & (kWays - 1);
+  Slot& slot = b.way(way);
+  const uint64_t lo = slot.lo.load(std::memory_order_acquire);
+  const uint64_t hi = slot.hi.load(std::memory_order_acquire);
+  const Word victim{lo, hi};
+  plan.slot = &slot;
+  plan.way = static_cast<uint8_t>(way);
+  plan.ref = ref_of(hash, way, hash.lo);
+  __builtin_prefetch(&b.flight[Bucket::place(way)], 1);  // record_sent() will write it
+  plan.expected_lo = lo;
+  plan.expected_hi = hi;
+  plan.desired_hi = new_hi(command, epoch, victim);
+  plan.alike = look.alike;
+  plan.unsteady = next & kTorn;
+  if constexpr (!kAlone)
+    plan.unsteady |= ((look.laps >> (next & 7) ^ victim.lap()) & 1) |
+                     (b.way(0).hi.load(std::memory_order_acquire) != look.first);
+  const State state = victim.state();
+  plan.barred = state == State::writing;
+  plan.shielded = false;
+  plan.live_age = 0;
+  const uint32_t age = age_of(victim, epoch);
+  if (state == State::none || age > kWindowEpochs) return;
+  const bool full = look.free == 0;
+  plan.own = static_cast<uint8_t>(look.own);
+  plan.shielded = full && static_cast<uint32_t>(std::popcount(look.own)) >= share_ways_ &&
+                  victim.group() != group;
+  plan.barred |= uint32_t{state == State::accepted} | uint32_t{!full} | uint32_t{plan.shielded};
+  plan.live_age = static_cast<uint8_t>(age + 1);
+}
+
+// Two rounds: first all buckets are read, so that waiting for memory overlaps, then slots are
+// swapped, which does not. What the first round saw may be out of date: then a swap fails.
+uint32_t Ledger::admit(const Command* commands, uint32_t count, Tsc now, Counts& counts,
+                       Admission* out) noexcept {
+  const uint32_t epoch = epoch_of(now);
+  Tally tally;
+  if (lone_worker_) {
+    admit_alone(commands, count, epoch, tally, out);
+    tally.add_to(counts);
+    return tally.fresh;
+  }
+  Plan plans[kBurstMax];
+  for (uint32_t k = 0; k < count; ++k) look_up<false>(commands[k], epoch, plans[k]);
+  for (uint32_t k = 0; k < count; ++k) {
+    Plan& plan = plans[k];
+    if (plan.simple()) [[likely]] {
+      const uint64_t lo = commands[k].hash.lo;
+      if (plan.slot->replace(plan.expected(), {lo, plan.desired_hi})) [[likely]] {
+        out[k].ref = plan.ref;
+        out[k].result = Lookup::fresh;
+        tally.entered(plan);
+        continue;
+      }
+      ++tally.contended;
+      plan.unsteady = 1;
+    }
+    admit_slowly(commands[k], epoch, plan, tally, out[k]);
+  }
+  tally.add_to(counts);
+  return tally.fresh;
+}
+
+// For a lone worker. One round, as mostly no swap keeps what follows waiting.
+inline void Ledger::admit_alone(const Command* commands, uint32_t count, uint32_t epoch,
+                                Tally& tally, Admission* out) noexcept {
+  for (uint32_t k = 0; k < count; ++k) {
+    Plan plan;
+    look_up<true>(commands[k], epoch, plan);
+    if (plan.simple() &&
+        change(*plan.slot, plan.expected(), {commands[k].hash.lo, plan.desired_hi}, epoch))
+        [[likely]] {
+      out[k].ref = plan.ref;
+      out[k].result = Lookup::fresh;
+      tally.entered(plan);
+    } else {
+      Plan again = plan;  // keeps `plan` in registers
+      admit_slowly(commands[k], epoch, again, tally, out[k]);
+    }
+  }
+}
+
+// `plan`: the first look's.
+void Ledger::admit_slowly(const Command& command, uint32_t epoch, Plan& plan, Tally& tally,
+                          Admission& out) noexcept {
+  bool share_met = false;
+  out.ref = 0;
+  out.result = Lookup::full;
+  for (uint32_t looks = 0; looks < kLooksMax; ++looks) {
+    if (looks != 0) look_up<false>(command, epoch, plan);
+    if (plan.unsteady != 0) continue;
+    bool changed = false;
+    for (uint32_t left = plan.alike; left != 0 && !changed; left &= left - 1) {
+      changed = !admit_known(command, std::countr_zero(left), epoch, out);
+      if (out.ref != 0) return;
+    }
+    if (changed) continue;
+    const Word expected = plan.expected();
+    if (plan.shielded) {
+      share_met = true;
+      const uint32_t passed = enter_over_own(command, epoch, kLooksMax - looks, plan, tally);
+      if (plan.slot != nullptr) {
+        out.ref = plan.ref;
+        out.result = Lookup::fresh;
+        tally.entered(plan);
+        ++tally.share_evictions;
+        return;
+      }
+      looks += std::max(passed, 1u) - 1;
+    } else if (plan.barred != 0) {
+      tally.passed_over += plan.slot->replace(expected, expected.entered_anew());
+    } else if (plan.slot->replace(expected, {command.hash.lo, plan.desired_hi})) {
+      out.ref = plan.ref;
+      out.result = Lookup::fresh;
+      tally.entered(plan);
+      tally.share_evictions += share_met && plan.live_age != 0;
+      return;
+    } else {
+      ++tally.contended;
+    }
+  }
+  ++tally.full;
+}
+
+// For an organisation at its share, in a bucket full of live entries: passes over those that it may
+// not overwrite, at most `most`, up to its own oldest one, which it replaces; `plan` is then what it
+// did. All are read before the first swap, which says that nothing was entered since the look; each
+// of the others says the same of the slots behind it. Returns how many were passed over; plan.slot
+// is null unless the command is entered.
+uint32_t Ledger::enter_over_own(const Command& command, uint32_t epoch, uint32_t most, Plan& plan,
+                                Tally& tally) noexcept {
+  Bucket& b = bucket(command.hash);
+  const uint32_t first = plan.way;
+  const uint32_t own = plan.own;
+  plan.slot = nullptr;
+  Word seen[kWays];
+  uint32_t last = 0;
+  for (; last < kWays; ++last) {
+    const uint32_t way = (first + last) % kWays;
+    const Word word = last == 0 ? plan.expected() : b.way(way).load();
+    seen[last] = word;
+    const bool worked_on = word.state() == State::writing || word.state() == State::accepted;
+    if ((own >> way & 1) != 0 && !worked_on) break;
+  }
+  for (uint32_t k = 0; k < last; ++k) {
+    if (k == most || !change(b.way((first + k) % kWays), seen[k], seen[k].entered_anew(), epoch))
+      return k;
+    ++tally.passed_over;
+  }
+  if (last == kWays) return last;
+  const uint32_t way = (first + last) % kWays;
+  const Word victim = seen[last];
+  if (!is_live(victim, epoch) || victim.group() != (command.group & (kGroups - 1))) return last;
+  Slot& slot = b.way(way);
+  if (!change(slot, victim, {command.hash.lo, new_hi(command, epoch, victim)}, epoch)) return last;
+  __builtin_prefetch(&b.flight[Bucket::place(way)], 1);  // record_sent() will write it
+  plan.slot = &slot;
+  plan.ref = ref_of(command.hash, way, command.hash.lo);
+  plan.live_age = static_cast<uint8_t>(age_of(victim, epoch) + 1);
+  return last;
+}
+
+// Decides about a command that a slot is about: sets out.ref if the entry is live. False: the slot
+// has changed meanwhile, look again. (Another command, equal in 30 bits of its hash, is no change.)
+bool Ledger::admit_known(const Command& command, uint32_t way, uint32_t epoch,
+                         Admission& out) noexcept {
+  Slot& s = bucket(command.hash).way(way);
+  const Word word = s.load();
+  if ((word.hi & kHashInHi) != hash_in_hi(command.hash)) return false;
+  if (word.lo != command.hash.lo) return true;
+  const State state = word.state();
+  if (state == State::none) return true;
+  if (!is_live(word, epoch)) {
+    s.replace(word, word.with_state(State::none));
+    return false;
+  }
+  const Ref ref = ref_of(command.hash, way, word.lo);
+  if (state == State::answered) {
+    out.result = Lookup::duplicate_answered;
+    out.status = static_cast<lcp::Status>(word.status());
+  } else if (command.attempt <= word.attempt()) {
+    out.result = Lookup::duplicate_in_flight;
+  } else if (state == State::accepted || state == State::parked) {
+    out.result = Lookup::unsent;
+  } else {
+    const NodeSlot node = state == State::writing ? kNoNode : flight(ref).node();
+    if (!s.replace(word, word.with_byte(command.attempt))) return false;
+    out.result = Lookup::retry;
+    out.node = node;
+  }
+  out.ref = ref;
+  return true;
+}
+
+}  // namespace lf::ledger
