@@ -288,10 +288,15 @@ class Lab:
         return Capture(self, f"to_n{number}",
                        f"ether dst 02:00:00:00:00:{10 + number:02x} and udp")
 
+    def start_nodes(self, **options):
+        """All nodes of the lab; they listen when this returns."""
+        return [self.start_node(n, **options) for n in range(1, self.node_count + 1)]
+
     def start_all(self, config, **node_options):
-        """The daemon and all nodes, which are returned when it knows their MAC addresses."""
+        """All nodes, which are returned, then the daemon, until it knows their MAC addresses. In
+        this order, for the first probe decides: a node that does not listen yet is ejected."""
+        nodes = self.start_nodes(**node_options)
         self.start_daemon(config)
-        nodes = [self.start_node(n, **node_options) for n in range(1, self.node_count + 1)]
         self.wait_for("the nodes' MAC addresses", self.nodes_resolved)
         return nodes
 

@@ -71,10 +71,8 @@ def start_node(lab, number, name):
     return lab.start_node(number, "--report-to", f"{VIP4}:7171", name=name)
 
 
-def traffic(lab, args, screen):
+def traffic(lab, args, node, screen):
     """Runs the client for args.seconds; takes a node down at 40 % and brings it back at 60 %."""
-    node = {n: start_node(lab, n, f"node{n}") for n in range(1, 4)}
-    lab.wait_for("the nodes' MAC addresses", lab.nodes_resolved)
     send = lab.start_send("--org", "1,2", "--rate", args.rate, "--seconds", args.seconds,
                           "--retries", 12, "--timeout-ms", 250, "--want-reply")
     start, event = time.monotonic(), "three nodes share the commands"
@@ -160,10 +158,12 @@ def main():
         print("building (some minutes the first time) …", flush=True)
         provision.build(targets=["latticeforge", "lfctl", "lf-send", "lf-node"])
         with Lab("lfq") as lab:
+            node = {n: start_node(lab, n, f"node{n}") for n in range(1, 4)}
             lab.start_daemon(config(args.port))
             print(f"the daemon runs; ask it with: build/lfctl --socket {lab.socket} status\n")
             start = time.monotonic()
-            names = traffic(lab, args, Screen())
+            lab.wait_for("the nodes' MAC addresses", lab.nodes_resolved)
+            names = traffic(lab, args, node, Screen())
             status = summarise(lab, args, names, time.monotonic() - start)
             if args.keep:
                 STATE.write_text(json.dumps({

@@ -54,10 +54,7 @@ def test_duplicates_over_two_workers_reach_nodes_once():
 
 def test_ipv6():
     with Lab("lfe4") as lab:
-        lab.start_daemon(basic_config(version=6))
-        for n in range(1, 4):
-            lab.start_node(n, version=6)
-        lab.wait_for("the nodes' MAC addresses", lab.nodes_resolved)
+        lab.start_all(basic_config(version=6), version=6)
         send = lab.spawn("client", "send6", lab.bin / "lf-send", "--json",
                          lab.directory / "send6.json", "--target", f"[{VIP6}]:7171", "--operator",
                          1, "--key", f"1:1:{KEYS[1]}", "--count", 1000, "--rate", 2000)

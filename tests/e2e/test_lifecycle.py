@@ -10,9 +10,7 @@ from lab import CLIENT4, Lab, LabError, basic_config, run
 
 def test_sigterm_drains_and_ends_with_0():
     with Lab("lfl1", nodes=1) as lab:
-        lab.start_daemon(basic_config(nodes=1))
-        lab.start_node(1)
-        lab.wait_for("the node's MAC address", lab.nodes_resolved)
+        lab.start_all(basic_config(nodes=1))
         send = lab.start_send("--seconds", 3, "--rate", 1000, "--want-reply", "--timeout-ms", 500)
         time.sleep(1.5)
         equal(lab.daemon.stop(), 0, "exit status")
@@ -27,18 +25,14 @@ def test_kill_9_over_af_xdp_and_start_again():
     with Lab("lfl2", nodes=1) as lab:
         lab.start_daemon(basic_config(port="af_xdp", nodes=1))
         lab.daemon.kill()
-        lab.start_daemon(basic_config(port="af_xdp", nodes=1))
-        lab.start_node(1)
-        lab.wait_for("the node's MAC address", lab.nodes_resolved)
+        lab.start_all(basic_config(port="af_xdp", nodes=1))
         lab.start_send("--count", 200, "--rate", 1000, "--retries", 3).wait(30)
         equal(lab.report("send")["answered"], 200, "answered")
 
 
 def test_kill_9_of_a_client_in_mid_stream():
     with Lab("lfl3", nodes=1) as lab:
-        lab.start_daemon(basic_config(nodes=1))
-        lab.start_node(1)
-        lab.wait_for("the node's MAC address", lab.nodes_resolved)
+        lab.start_all(basic_config(nodes=1))
         send = lab.start_send("--seconds", 20, "--rate", 3000, name="victim")
         time.sleep(1)
         send.kill()

@@ -132,9 +132,7 @@ def test_kill_9_leaves_the_host_reachable():
             lab.wait_for("the program is gone", lambda: not attached(lab), 10)
             check_host(lab, HOST4, f"after the {life} kill -9")
             check_host(lab, VIP4, f"after the {life} kill -9")
-        lab.start_daemon(basic_config(port="af_xdp", nodes=1))
-        lab.start_node(1)
-        lab.wait_for("the node's MAC address", lab.nodes_resolved)
+        lab.start_all(basic_config(port="af_xdp", nodes=1))
         check_commands(lab, "third")
 
 
