@@ -53,21 +53,21 @@ void prefetch_key(const crypto::CmacKey& key) noexcept {
     rte_prefetch0(p + line * kCacheLine);
 }
 
-// The packet's organisation, as it will be when its tag is right.
+// One store.
 static_assert(offsetof(Meta, authenticated) == offsetof(Meta, org) + 4 &&
               offsetof(Meta, pad) == offsetof(Meta, org) + 5 && sizeof(Meta::pad) == 3);
-void set_org(Meta& m, OrgIndex org) noexcept {
-  const uint64_t words = org | uint64_t{1} << 32;
+void set_org(Meta& m, OrgIndex org, bool authenticated) noexcept {
+  const uint64_t words = org | uint64_t{authenticated} << 32;
   std::memcpy(&m.org, &words, sizeof words);
 }
 
-// Notes a tag that is to be checked.
+// Notes a tag that is to be checked. The organisation is set as it will be when the tag is right.
 [[gnu::always_inline]] inline void add_job(const crypto::CmacKey& key, State& state, Meta& m,
                                            const Place& place, uint32_t i, uint32_t jobs) noexcept {
   prefetch_key(key);
   state.batch.set(jobs, &key, m.lcp, m.payload_length);
   state.positions[jobs] = static_cast<uint8_t>(i);
-  set_org(m, place.org);
+  set_org(m, place.org, true);
 }
 
 // Two neighbours in one.
@@ -97,8 +97,7 @@ uint16_t kind_and_origin(const Meta& m) noexcept {
     return false;
   }
   if (need == Need::claim || !tagged) {
-    m.org = place->org;
-    m.authenticated = trusted(table, m);
+    set_org(m, place->org, trusted(table, m));
     return false;
   }
   const uint32_t key = find_key(*place, m.key_id);
@@ -110,24 +109,53 @@ uint16_t kind_and_origin(const Meta& m) noexcept {
   return true;
 }
 
-// What most packets are is decided here: a tagged command off the wire, under the first key of its
-// organisation. `home`: where the map has that, mostly.
+// What most packets are is decided here: a command off the wire whose organisation is at `home`,
+// where the map mostly has it. With a tag under the organisation's first key; or for a service
+// that asks for none, when `kAnyOff` says that there may be one.
+template <bool kAnyOff>
 [[gnu::always_inline]] inline bool look_up(const Table& table, const Place* home,
                                            const crypto::CmacKey* keys, State& state, Burst& burst,
-                                           uint32_t i, uint32_t jobs) noexcept {
+                                           uint32_t i, uint32_t jobs, uint32_t& claims) noexcept {
   Meta& m = burst.meta[i];
-  if (kind_and_origin(m) != kFromWire || (m.flags & lcp::kFlagTagged) == 0) [[unlikely]]
+  if (kind_and_origin(m) != kFromWire) [[unlikely]]
     return look_up_any(table, state, burst, i, jobs);
   const Place* place = home;
   if (place->org_id != m.org_id) [[unlikely]] {
     place = find(table, m.org_id);
     if (place == nullptr) return look_up_any(table, state, burst, i, jobs);
   }
+  if (kAnyOff && mode_of(table, m) == Mode::off) {
+    if (place->org == kNoOrg) [[unlikely]]  // a free place
+      return look_up_any(table, state, burst, i, jobs);
+    set_org(m, place->org, false);
+    ++claims;
+    return false;
+  }
   // A free place has no key.
-  if (place->key_id[0] != m.key_id || place->first_key == kNoKey) [[unlikely]]
+  if ((m.flags & lcp::kFlagTagged) == 0 || place->key_id[0] != m.key_id ||
+      place->first_key == kNoKey) [[unlikely]]
     return look_up_any(table, state, burst, i, jobs);
   add_job(keys[place->first_key], state, m, *place, i, jobs);
   return true;
+}
+
+// Returns how many tags are to be checked. `claims`: of how many commands the organisation is known
+// without.
+template <bool kAnyOff>
+uint32_t look_up_all(const Table& table, State& state, Burst& burst, const Selection& live,
+                     uint32_t& claims) noexcept {
+  const uint32_t count = live.count;
+  const Place* const places = table.places.data();
+  const crypto::CmacKey* const keys = table.keys.data();
+  for (uint32_t k = 0; k < count; ++k) {
+    state.homes[k] = home(table, burst.meta[live.index[k]].org_id);
+    rte_prefetch0(places + state.homes[k]);
+  }
+  uint32_t jobs = 0;
+  for (uint32_t k = 0; k < count; ++k)
+    jobs += look_up<kAnyOff>(table, places + state.homes[k], keys, state, burst, live.index[k],
+                             jobs, claims);
+  return jobs;
 }
 
 // Some tag is wrong.
@@ -144,25 +172,13 @@ uint16_t kind_and_origin(const Meta& m) noexcept {
 }  // namespace
 
 void run(const Table& table, State& state, Burst& burst, Selection& live, Tsc) noexcept {
-  const uint32_t count = live.count;
-  const Place* const places = table.places.data();
-  const crypto::CmacKey* const keys = table.keys.data();
-  for (uint32_t k = 0; k < count; ++k) {
-    state.homes[k] = home(table, burst.meta[live.index[k]].org_id);
-    rte_prefetch0(places + state.homes[k]);
-  }
-  uint32_t jobs = 0;
-  if (table.any_off) [[unlikely]] {
-    for (const uint8_t i : live) jobs += look_up_any(table, state, burst, i, jobs);
-  } else {
-    for (uint32_t k = 0; k < count; ++k)
-      jobs += look_up(table, places + state.homes[k], keys, state, burst, live.index[k], jobs);
-  }
-
+  uint32_t claims = 0;
+  const uint32_t jobs = table.any_off ? look_up_all<true>(table, state, burst, live, claims)
+                                      : look_up_all<false>(table, state, burst, live, claims);
   crypto::cmac_lanes(state.batch, jobs);
   const bool right = crypto::all_carried(state.batch, jobs);
   if (!right) refuse(state, burst, jobs);
-  if (!right || jobs != count) keep_undecided(burst, live);
+  if (!right || jobs + claims != live.count) keep_undecided(burst, live);
 }
 
 uint32_t sign(const Table& table, State& state, lcp::Header* const* datagrams,

@@ -18,7 +18,7 @@
 namespace lf::authenticate {
 namespace {
 
-constexpr uint32_t kAcme = 1, kGlobex = 2, kKeyless = 3, kStranger = 99;
+constexpr uint32_t kNobody = 0, kAcme = 1, kGlobex = 2, kKeyless = 3, kStranger = 99;
 constexpr ServiceIndex kRequired = 0, kOptional = 1, kOff = 2;
 
 lcp::KeyBytes key_of(uint32_t org, uint16_t id) {
@@ -27,7 +27,10 @@ lcp::KeyBytes key_of(uint32_t org, uint16_t id) {
   return k;
 }
 
-std::shared_ptr<const Table> make_table() {
+// Without a service that asks for no tags the stage has another way.
+enum class Services { all, none_off };
+
+std::shared_ptr<const Table> make_table(Services services = Services::all) {
   config::Config c;
   c.organisations = {
       {.name = "acme", .id = kAcme, .keys = {{1, key_of(kAcme, 1)}}},
@@ -36,6 +39,7 @@ std::shared_ptr<const Table> make_table() {
   c.services = {{.name = "s1", .authentication = config::Authentication::required},
                 {.name = "s2", .authentication = config::Authentication::optional},
                 {.name = "s3", .authentication = config::Authentication::off}};
+  if (services == Services::none_off) c.services.pop_back();
   return *build_table(c);
 }
 
@@ -105,7 +109,8 @@ struct Outcome {
 };
 
 // The rules, said plainly.
-Outcome model(const Packet& p) {
+Outcome model(const Packet& p, Services services = Services::all) {
+  const bool off = services == Services::all && p.service == kOff;
   const bool is_command = p.kind == Kind::command;
   const bool is_answer =
       p.kind == Kind::reply || p.kind == Kind::probe || p.kind == Kind::probe_reply;
@@ -114,7 +119,7 @@ Outcome model(const Packet& p) {
   const Origin origin = is_command ? p.origin : Origin::wire;
   if (origin == Origin::wire) {
     const bool must = p.kind == Kind::approval || p.kind == Kind::report ||
-                      (is_command && p.service != kOptional && p.service != kOff);
+                      (is_command && p.service != kOptional && !off);
     if (is_answer && !p.tagged) return pass_silent;
     if (must && !p.tagged) return {Verdict::auth_missing, false, kNoOrg};
   }
@@ -124,8 +129,8 @@ Outcome model(const Packet& p) {
   if (p.org == kKeyless) org = 2;
   if (org == kNoOrg) return {Verdict::auth_unknown_org, false, kNoOrg};
   if (origin == Origin::intake) return {Verdict::none, true, org};
-  if (origin == Origin::released) return {Verdict::none, p.tagged && !(p.service == kOff), org};
-  if (is_command && p.service == kOff) return {Verdict::none, false, org};
+  if (origin == Origin::released) return {Verdict::none, p.tagged && !off, org};
+  if (is_command && off) return {Verdict::none, false, org};
   if (!p.tagged) return {Verdict::none, false, org};
   const bool live_key =
       (p.org == kAcme && p.key_id == 1) || (p.org == kGlobex && (p.key_id == 7 || p.key_id == 8));
@@ -134,15 +139,14 @@ Outcome model(const Packet& p) {
   return {Verdict::none, true, org};
 }
 
-void expect_like_model(const std::vector<Packet>& packets) {
-  static const auto table = make_table();
+void expect_like_model(const std::vector<Packet>& packets, Services services) {
   static const auto state = std::make_unique<State>();
   const auto b = std::make_unique<TestBurst>();
   for (const Packet& p : packets) b->add(p);
-  run(*table, *state, b->burst, b->live, 0);
+  run(*make_table(services), *state, b->burst, b->live, 0);
   std::vector<uint8_t> expected_live;
   for (uint32_t i = 0; i < packets.size(); ++i) {
-    const Outcome right = model(packets[i]);
+    const Outcome right = model(packets[i], services);
     const Meta& m = b->burst.meta[i];
     ASSERT_EQ(info(m.verdict).name, info(right.verdict).name) << "packet " << i;
     ASSERT_EQ(m.authenticated, right.authenticated) << "packet " << i;
@@ -182,6 +186,10 @@ TEST(Authenticate, EachVerdict) {
        false},
       {"off, no tag", {.service = kOff, .tagged = false}, Verdict::none, false},
       {"off, wrong tag", {.service = kOff, .bad = true}, Verdict::none, false},
+      {"off, nobody's id",
+       {.service = kOff, .org = kNobody},
+       Verdict::auth_unknown_org,
+       false},
       {"off, unknown organisation",
        {.service = kOff, .org = kStranger},
        Verdict::auth_unknown_org,
@@ -250,7 +258,7 @@ Packet any_packet() {
           .service = *rc::gen::weightedElement<ServiceIndex>(
               {{4, kRequired}, {2, kOptional}, {1, kOff}, {1, kNoService}}),
           .org = *rc::gen::weightedElement<uint32_t>(
-              {{5, kAcme}, {5, kGlobex}, {1, kKeyless}, {1, kStranger}}),
+              {{5, kAcme}, {5, kGlobex}, {1, kKeyless}, {1, kStranger}, {1, kNobody}}),
           .key_id = *rc::gen::weightedElement<uint16_t>({{5, 1}, {5, 7}, {5, 8}, {1, 0}}),
           .tagged = *rc::gen::weightedElement<bool>({{4, true}, {1, false}}),
           .bad = *rc::gen::weightedElement<bool>({{1, true}, {4, false}}),
@@ -262,7 +270,7 @@ Packet any_packet() {
 RC_GTEST_PROP(Authenticate, LikeTheModel, ()) {
   std::vector<Packet> packets(*rc::gen::inRange<size_t>(0, kBurstMax + 1));
   for (Packet& p : packets) p = any_packet();
-  expect_like_model(packets);
+  for (const Services s : {Services::all, Services::none_off}) expect_like_model(packets, s);
 }
 
 // Answers go out under the key that the request used, whatever is current.
