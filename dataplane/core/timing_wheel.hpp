@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstddef>
 #include <cstdint>
 #include <type_traits>
 #include <vector>
@@ -25,7 +26,7 @@ class TimingWheel {
   static_assert(std::is_trivially_copyable_v<Item>);
 
   static constexpr uint32_t kEnd = 0xffffffff;
-  static constexpr uint32_t kAhead = 8;  // inserts before a place is needed
+  static constexpr size_t kAhead = 4 * kCacheLine;  // of the places that inserts fill
   static constexpr uint64_t kTickMax = UINT64_MAX - 1;  // so that one tick more is a number
 
   struct Entry {
@@ -61,29 +62,63 @@ class TimingWheel {
   }
   bool insert_at(const Item& item, uint64_t tick) noexcept { return Run(*this, tick).insert(item); }
 
-  // Inserts items of one tick, one after the other; nothing else may be done with the wheel
-  // meanwhile.
+  // Inserts items of one tick, one after the other; nothing else may be done with the wheel until
+  // the run ends. Keeps what it needs at hand, so that an insert is a few stores.
   class Run {
    public:
     Run(TimingWheel& wheel, uint64_t tick) noexcept
         : wheel_(wheel),
           list_(tick < wheel.cursor_ ? wheel.overdue_ : wheel.slots_[tick & wheel.mask_]),
-          link_(list_.head == kEnd ? &list_.head : &wheel.entries_[list_.tail].next),
-          tick_(tick) {}
+          entries_(wheel.entries_.data()),
+          link_(list_.head == kEnd ? &list_.head : &entries_[list_.tail].next),
+          last_(list_.tail),
+          tick_(tick) {
+      take_places();
+    }
+    Run(const Run&) = delete;
+    Run& operator=(const Run&) = delete;
+    ~Run() {
+      *link_ = kEnd;
+      list_.tail = last_;
+      give_places_back();
+    }
     bool insert(const Item& item) noexcept {
-      if (wheel_.free_begin_ == wheel_.free_end_) [[unlikely]]
-        return false;
-      const uint32_t e = wheel_.take_place(item, tick_);
+      if (place_ == places_end_) [[unlikely]] {
+        give_places_back();
+        if (!take_places()) return false;
+      }
+      const uint32_t e = *place_++;
+      Entry& entry = entries_[e];
+      // Free places mostly are next to each other, see free_.
+      __builtin_prefetch(reinterpret_cast<void*>(reinterpret_cast<uintptr_t>(&entry) + kAhead), 1);
+      entry.tick = tick_;
+      entry.item = item;
       *link_ = e;
-      link_ = &wheel_.entries_[e].next;
-      list_.tail = e;
+      link_ = &entry.next;
+      last_ = e;
       return true;
     }
 
    private:
+    // The free places that lie together in the queue. False: there are none.
+    bool take_places() noexcept {
+      const uint64_t begin = wheel_.free_begin_ & wheel_.free_mask_;
+      const uint64_t count = wheel_.free_end_ - wheel_.free_begin_;
+      place_ = wheel_.free_.data() + begin;
+      places_end_ = place_ + std::min<uint64_t>(count, wheel_.free_.size() - begin);
+      return count != 0;
+    }
+    void give_places_back() noexcept {
+      const uint64_t begin = wheel_.free_begin_ & wheel_.free_mask_;
+      wheel_.free_begin_ += static_cast<uint64_t>(place_ - wheel_.free_.data()) - begin;
+    }
+
     TimingWheel& wheel_;
     List& list_;
+    Entry* entries_;
+    const uint32_t *place_, *places_end_;
     uint32_t* link_;  // where the next item's place belongs
+    uint32_t last_;
     uint64_t tick_;
   };
 
@@ -120,16 +155,6 @@ class TimingWheel {
   Tsc slot_tsc() const noexcept { return Tsc{1} << shift_; }
 
  private:
-
-  // A free place for an item, filled. There must be one.
-  uint32_t take_place(const Item& item, uint64_t tick) noexcept {
-    const uint32_t e = free_[free_begin_ & free_mask_];
-    __builtin_prefetch(&entries_[free_[(free_begin_ + kAhead) & free_mask_]], 1);
-    ++free_begin_;
-    entries_[e] = {tick, kEnd, item};
-    return e;
-  }
-
   // Moves up to max entries with tick <= limit out of a list; the others keep their order.
   uint32_t take_due(List& list, uint64_t limit, Item* out, uint32_t max) noexcept {
     uint32_t taken = 0;
@@ -168,8 +193,7 @@ class TimingWheel {
   std::vector<List> slots_;
   std::vector<Entry> entries_;
   // Free places, a queue: known without a look at them, and taken in the order in which they were
-  // given back, which mostly is that in which they lie. Of a power of two, so that the place that is
-  // fetched ahead is always one.
+  // given back, which mostly is that in which they lie. Of a power of two.
   std::vector<uint32_t> free_;
   uint64_t free_begin_ = 0, free_end_ = 0;
 };

@@ -178,13 +178,15 @@ class Ledger {
     const uint64_t i = ref & (kEntriesMax - 1);
     Bucket& b = buckets_[i / kWays];
     Slot& s = b.slot[i % kWays];
-    const Word word = s.load();
-    const uint64_t accepted_now = uint64_t{epoch} << 12 | static_cast<uint64_t>(State::accepted) << 1;
+    const Word word{s.lo.load(std::memory_order_acquire), s.hi.load(std::memory_order_acquire)};
+    const uint64_t accepted_now =
+        uint64_t{epoch} << 12 | static_cast<uint64_t>(State::accepted) << 1;
     if ((word.lo ^ ref) >> 29 != 0 || (word.hi & kStateAndEpoch) != accepted_now) [[unlikely]]
       return false;
     b.flight[i % kWays].store(f);
-    if (!lone_worker_) return s.replace(word, word.sent(epoch));
-    s.set(word.sent(epoch));  // too young for sweep() to look at
+    const Word sent{word.lo, word.hi ^ kFreshToSent};
+    if (!lone_worker_) return s.replace(word, sent);
+    s.hi.store(sent.hi, std::memory_order_release);  // too young for sweep() to look at
     return true;
   }
 

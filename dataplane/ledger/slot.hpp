@@ -88,6 +88,10 @@ inline bool is_about(const Word& w, const Hash& h) noexcept {
   return w.lo == h.lo && ((w.hi ^ h.hi >> 1) & kHashInHi) == 0;
 }
 
+// What sent() changes in hi when the epoch stays.
+inline constexpr uint64_t kFreshToSent =
+    (static_cast<uint64_t>(State::accepted) ^ static_cast<uint64_t>(State::in_flight)) << 1 | 1;
+
 // Epochs since the entry was stamped; 0 for one that another worker's clock stamped ahead of ours.
 inline uint32_t age_of(const Word& w, uint32_t epoch) noexcept {
   const uint32_t age = (epoch - w.epoch()) & (kEpochs - 1);

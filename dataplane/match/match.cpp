@@ -8,6 +8,7 @@
 
 #include "dataplane/core/metas.hpp"
 #include "dataplane/core/outcome_word.hpp"
+#include "dataplane/match/flight_of.hpp"
 #include "dataplane/net/address.hpp"
 
 namespace lf::match {
@@ -148,33 +149,6 @@ void record_outcome(const Table& table, const NodeLive& live_nodes, State& state
                  flight.breaker_epoch, good, !good);
 }
 
-// What the flights of a burst have in common.
-struct Moment {
-  uint64_t sent_bits, last_word;
-};
-
-// Of a command that still is as it was received.
-FlightWords flight_of(const rte_mbuf* packet, const Meta& m, const Moment& moment) noexcept {
-  static_assert(ledger::kFlightReplayable == 1);
-  const auto* frame = rte_pktmbuf_mtod(packet, const uint8_t*);
-  uint32_t ports;       // source, destination
-  uint64_t macs;        // end of the destination, source
-  uint32_t vlan_service;
-  std::memcpy(&ports, frame + m.l4_offset, sizeof ports);
-  std::memcpy(&macs, frame + 2 * RTE_ETHER_ADDR_LEN - sizeof macs, sizeof macs);
-  static_assert(offsetof(Meta, service) == offsetof(Meta, vlan_tci) + 2);
-  std::memcpy(&vlan_service, &m.vlan_tci, sizeof vlan_service);
-  FlightWords f;
-  f.low = rewrite::client_addresses(frame + m.l3_offset, m.ip_version);
-  f.set_high(ports | macs >> 16 << 32,
-             macs >> 48 | uint64_t{vlan_service} << 16 | uint64_t{m.in_port} << 48 |
-                 uint64_t{m.ip_version} << 56,
-             m.node | uint64_t{m.breaker_epoch} << 16 | uint64_t{m.attempt} << 32 |
-                 uint64_t{m.replayable} << 40 | moment.sent_bits,
-             moment.last_word);
-  return f;
-}
-
 // Of one that control submitted: there is no client on the wire.
 [[gnu::noinline]] FlightWords submitted_flight(const Meta& m, Tsc now) noexcept {
   return {{.client = {},
@@ -187,31 +161,28 @@ FlightWords flight_of(const rte_mbuf* packet, const Meta& m, const Moment& momen
                                          (m.replayable ? ledger::kFlightReplayable : 0))}};
 }
 
-// Keeps the flights. Returns a bit per position of the commands whose flight could not be kept.
-// `left`: transmissions of commands that are sent again.
-uint64_t record_flights(Ledger& ledger, State& state, const Burst& burst, const Selection& commands,
-                        uint64_t from_control, Tsc now, uint32_t& left) noexcept {
-  const Moment moment{FlightWords::sent_bits(now),
-                      ledger::stamp_of(now) | uint64_t{ledger::kNoReplaySlot} << 32};
-  const uint32_t epoch = ledger.epoch_of(now);
-  const Meta* meta = metas(burst);
-  uint64_t unrecorded = 0;
-  for (const uint8_t i : commands) {
-    const Meta& m = meta[i];
-    FlightWords flight = flight_of(burst.packets[i], m, moment);
-    if (from_control != 0 && (from_control >> i & 1) != 0) [[unlikely]]
-      flight = submitted_flight(m, now);
-    if (!m.is_retry && ledger.record_fresh(m.ledger_ref, flight, epoch)) [[likely]]
-      continue;
-    const ledger::Sent sent =
-        ledger.record_sent(m.ledger_ref, flight, m.is_retry, now, state.counts);
-    if (sent.left != kNoNode) {
-      state.nodes[sent.left].left.add(1);
-      ++left;
-    }
-    if (!sent.recorded) unrecorded |= uint64_t{1} << i;
+// Of a command that is sent again, that control submitted, or that was admitted before this burst.
+// Returns whether its flight is kept. `left`: transmissions that it is no longer waited for.
+[[gnu::noinline]] bool record_any(Ledger& ledger, State& state, const rte_mbuf* packet,
+                                  const Meta& m, const Moment& moment, bool from_control, Tsc now,
+                                  uint32_t& left) noexcept {
+  const FlightWords flight =
+      from_control ? submitted_flight(m, now) : flight_of(packet, m, moment);
+  const ledger::Sent sent =
+      ledger.record_sent(m.ledger_ref, flight, m.is_retry, now, state.counts);
+  if (sent.left != kNoNode) {
+    state.nodes[sent.left].left.add(1);
+    ++left;
   }
-  return unrecorded;
+  return sent.recorded;
+}
+
+// Mostly all are watched, in this burst and in those before.
+void note_unwatched(State& state, const Selection& commands, uint64_t unwatched) noexcept {
+  if ((state.unwatched | unwatched) == 0) return;
+  uint64_t seen = 0;
+  for (const uint8_t i : commands) seen |= uint64_t{1} << i;
+  state.unwatched = (state.unwatched & ~seen) | unwatched;
 }
 
 }  // namespace
@@ -267,13 +238,13 @@ void find_senders(const Table& table, Burst& burst, Selection& live, Verdict str
 
 void record_sent(const Table& table, Ledger& ledger, State& state, const Burst& burst,
                  const Selection& commands, uint64_t from_control, Tsc now) noexcept {
-  const uint32_t stamp = ledger::stamp_of(now);
-  uint32_t left = 0;
-  const uint64_t unrecorded =
-      record_flights(ledger, state, burst, commands, from_control, now, left);
+  const Moment moment(now);
+  const uint32_t stamp = ledger::stamp_of(now), epoch = ledger.epoch_of(now);
   const Meta* meta = metas(burst);
   const uint8_t* const end = commands.end();
-  uint64_t unwatched = 0, seen = 0;
+  const bool unusual = from_control != 0;
+  uint64_t unwatched = 0;
+  uint32_t left = 0;
   for (const uint8_t* at = commands.begin(); at != end;) {  // a run of one service's commands
     const ServiceIndex service = meta[*at].service;
     const forward::Service& to = table.services[service];
@@ -281,20 +252,24 @@ void record_sent(const Table& table, Ledger& ledger, State& state, const Burst& 
     auto watch = state.timeouts.watch(state.timeouts.tick_of(now + to.timeout_tsc));
     for (; at != end && meta[*at].service == service; ++at) {
       const Meta& m = meta[*at];
-      const uint64_t bit = uint64_t{1} << *at;
+      const rte_mbuf* packet = burst.packets[*at];
+      bool kept = !(m.is_retry | unusual) &&
+                  ledger.record_fresh(m.ledger_ref, flight_of(packet, m, moment), epoch);
+      if (!kept) [[unlikely]]
+        kept = record_any(ledger, state, packet, m, moment, (from_control >> *at & 1) != 0, now,
+                          left);
       NodeStats& stats = state.nodes[m.node];
       stats.sent.add(1);
-      seen |= bit;
-      if (!answers_pass || (unrecorded & bit) != 0) [[unlikely]] {
+      if (!answers_pass || !kept) [[unlikely]] {
         stats.left.add(1);  // no reply to it will come by, or be known
         ++left;
-        unwatched |= bit;
+        unwatched |= uint64_t{1} << *at;
       } else if (!watch.insert({m.ledger_ref, stamp, m.node, m.breaker_epoch})) [[unlikely]] {
         state.stats->timeouts_untracked.add(1);
       }
     }
   }
-  state.unwatched = (state.unwatched & ~seen) | unwatched;
+  note_unwatched(state, commands, unwatched);
   state.flights.began.add(commands.count);
   if (left != 0) state.flights.ended.add(left);
 }

@@ -185,10 +185,12 @@ RC_GTEST_PROP(TimingWheelProperty, AgreesWithASortedMultimap, ()) {
                                   {{8, rc::gen::inRange<Tsc>(0, 300)},
                                    {1, rc::gen::inRange<Tsc>(0, 100'000)},
                                    {1, rc::gen::just<Tsc>(Tsc{0} - (now < 70 ? now : 70))}});
-        const bool room = model.items.size() < capacity;
-        RC_ASSERT(wheel.insert(next_id, due) == room);
-        if (room) model.insert(next_id, due);
-        ++next_id;
+        Wheel::Run run(wheel, wheel.tick_of(due));
+        for (int left = *rc::gen::inRange(0, 6); left != 0; --left, ++next_id) {
+          const bool room = model.items.size() < capacity;
+          RC_ASSERT(run.insert(next_id) == room);
+          if (room) model.insert(next_id, due);
+        }
       }
     }
     RC_ASSERT(wheel.size() == model.items.size());
