@@ -60,7 +60,7 @@ struct Rig {
                                .step_tsc = kSecond,
                                .start = 0,
                                .alone = alone});
-    for (OrgIndex o = 0; o < traffic.orgs; ++o) {
+    for (OrgIndex o = 0; limit != kUncounted && o < traffic.orgs; ++o) {
       windows->open(org_key(o), kFirstStep);
       for (uint32_t i = 1; i <= kIntents; ++i)
         windows->open(intent_key(o, static_cast<IntentIndex>(i)), kFirstStep);

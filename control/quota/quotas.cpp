@@ -59,6 +59,7 @@ Result<Quotas::Prepared> Quotas::prepare(const config::Config& config,
 void Quotas::take(Prepared&& next, Tsc now) {
   rename(std::move(next.names), now);
   configured_ = std::move(next.table);
+  configured_.number = current_.number;  // goes on
   current_ = configured_;
   apply_set_limits(current_);
   open_windows(current_, now);
@@ -167,7 +168,10 @@ Result<void> Quotas::set(Key key, std::optional<config::Quota> quota, Tsc now) {
 }
 
 std::shared_ptr<const Table> Quotas::table() {
-  if (!table_) table_ = std::make_shared<const Table>(current_);
+  if (!table_) {
+    ++current_.number;
+    table_ = std::make_shared<const Table>(current_);
+  }
   return table_;
 }
 

@@ -204,11 +204,18 @@ void Pipeline::commands(const Snapshot& snapshot, Burst& burst, const Selection&
     s.clock.mark(Stage::policy, owned.count);
     const uint32_t allowed = live.count;
     quota::run(*snapshot.quota, *shared.windows, s.quota, burst, live, now, unix_us);
+    if (s.kept.capacity() != 0) tell_replayable(snapshot, burst, live);
     s.clock.mark(Stage::quota, allowed);
+    const Selection admitted = live;
     forward(snapshot, burst, live, now, out);
 
     const bool all_sent = live.count == round.count;
-    if (!all_sent) give_back(burst, owned);
+    if (!all_sent) {
+      give_back(burst, owned);
+      Selection refused = admitted;
+      take_out(refused, live);
+      quota::tell_left(*snapshot.quota, *shared.windows, s.quota, burst, refused);
+    }
     audit::append(s.audit, burst, round, unix_us);
     s.clock.mark(Stage::audit, round.count);
     if (!all_sent) {

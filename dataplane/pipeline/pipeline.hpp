@@ -130,6 +130,7 @@ class Pipeline {
   void free_rest(Burst& burst, Outbox& out) noexcept;
   // -- replay.cpp
   void note_clients(const Burst& burst, const Selection& live, uint64_t from_control) noexcept;
+  void tell_replayable(const Snapshot& snapshot, Burst& burst, const Selection& admitted) noexcept;
   void keep_replayable(Burst& burst, const Selection& sent, Tsc now) noexcept;
   void take_returned(const Snapshot& snapshot, Burst& burst, Selection& live, Tsc now) noexcept;
   void refuse_uncopied(uint32_t place, uint64_t unix_us) noexcept;

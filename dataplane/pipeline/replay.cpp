@@ -67,6 +67,15 @@ void Pipeline::note_clients(const Burst& burst, const Selection& live,
   }
 }
 
+// A command that is kept may be refused long after: its sender is told what was left now.
+void Pipeline::tell_replayable(const Snapshot& snapshot, Burst& burst,
+                               const Selection& admitted) noexcept {
+  Selection replayable{};
+  for (const uint8_t i : admitted)
+    if (burst.meta[i].replayable) replayable.add(i);
+  quota::tell_left(*snapshot.quota, *setup_.shared->windows, state_->quota, burst, replayable);
+}
+
 // For commands that were recorded as sent and are not handed to the port yet.
 void Pipeline::keep_replayable(Burst& burst, const Selection& sent, Tsc now) noexcept {
   State& s = *state_;

@@ -113,65 +113,43 @@ void gather(const Table& t, Scratch& s, const Burst& burst, const Selection& liv
   }
 }
 
-uint32_t left_after_one(const Bounds& b, uint32_t used) noexcept {
-  return b.limit == kUnlimited ? kNoRemaining : b.admit_max - used - 1;
+uint32_t room_of(const Table& t, Windows& w, Scratch& s, Key key, Limit limit, Step step,
+                 uint64_t era) noexcept {
+  if (limit == kUncounted) return w.room_uncounted(key);
+  return w.room(key, step, known_bounds(t, s, limit).allow_max, era);
 }
 
-// Bounds of the limit that the command before had: mostly that of this one, too.
-class Last {
- public:
-  const Bounds& of(const Table& t, Scratch& s, Limit limit) noexcept {
-    if (limit != limit_) [[unlikely]] {
-      limit_ = limit;
-      bounds_ = known_bounds(t, s, limit);
-    }
-    return bounds_;
-  }
-
- private:
-  Limit limit_ = kHard | kUncounted;  // of no key
-  Bounds bounds_;
-};
-
-// Commands in the window of a lone worker's key; 0 of one without a window.
-uint32_t used_by(const Windows& w, Key key, Limit limit, Step step) noexcept {
-  return limit == kUncounted ? 0 : w.used_in(key, step);
-}
-
-// Brings a key of a lone worker to this step. What was used there.
-[[gnu::noinline]] uint32_t enter(Windows& w, Key key, Step step) noexcept {
-  w.enter(key, step);
-  return w.used_in(key, step);
+// A command of a lone worker of which a key has no grant: mostly that key's first in a step.
+// False: it is not simply allowed.
+[[gnu::noinline]] bool count_anew(const Table& t, Windows& w, Scratch& s, const Meta& m, Step step,
+                                  uint64_t era) noexcept {
+  const Key own = intent_key(m.org, m.intent_index), all = org_key(m.org);
+  const Limit own_limit = t.intent_limits[m.org].by_intent[m.intent_index];
+  const uint32_t own_room = room_of(t, w, s, own, own_limit, step, era);
+  const uint32_t all_room = room_of(t, w, s, all, t.org_limits[m.org], step, era);
+  if (own_room == 0 || all_room == 0) return false;
+  w.grant(own, own_room, era);
+  w.grant(all, all_room, era);
+  return w.count_granted(m.org, m.intent_index, era);
 }
 
 // The usual burst of a lone worker: counts commands from the front as long as they are allowed.
-// Returns how many of `live` it has been through.
-uint16_t admit_front(const Table& t, Windows& w, Scratch& s, Burst& burst, const Selection& live,
-                     Step step) noexcept {
-  const uint16_t count = live.count;
-  Meta* meta = metas(burst);
-  Last own_bounds, all_bounds;
-  for (uint16_t k = 0; k < count; ++k) {
-    Meta& m = meta[live.index[k]];
-    if (!costs_quota(t, m)) continue;
-    const Key own = intent_key(m.org, m.intent_index), all = org_key(m.org);
-    const Limit own_limit = t.intent_limits[m.org].by_intent[m.intent_index];
-    const Limit all_limit = t.org_limits[m.org];
-    const Bounds& a = own_bounds.of(t, s, own_limit);
-    const Bounds& b = all_bounds.of(t, s, all_limit);
-    uint32_t own_used = used_by(w, own, own_limit, step);
-    if (own_used == Windows::kNotInStep) [[unlikely]]
-      own_used = enter(w, own, step);
-    uint32_t all_used = used_by(w, all, all_limit, step);
-    if (all_used == Windows::kNotInStep) [[unlikely]]
-      all_used = enter(w, all, step);
-    if (own_used >= a.allow_max || all_used >= b.allow_max) [[unlikely]]
-      return k;
-    if (own_limit != kUncounted) w.count_one(own, step);
-    if (all_limit != kUncounted) w.count_one(all, step);
-    m.quota_remaining = std::min(left_after_one(a, own_used), left_after_one(b, all_used));
+// Returns how many of `live` it has been through. Mostly it reads no limit and no ring.
+uint16_t admit_front(const Table& t, Windows& w, Scratch& s, const Burst& burst,
+                     const Selection& live, Step step) noexcept {
+  const uint64_t era = w.era(step, t.number);
+  const auto orgs = static_cast<uint32_t>(t.org_limits.size());
+  const uint32_t count = live.count;
+  const Meta* const meta = metas(burst);
+  for (uint32_t k = 0; k < count; ++k) {
+    const Meta& m = meta[live.index[k]];
+    if (m.is_retry || m.org >= orgs) [[unlikely]]
+      continue;
+    if (!w.count_granted(m.org, m.intent_index, era)) [[unlikely]] {
+      if (!count_anew(t, w, s, m, step, era)) return static_cast<uint16_t>(k);
+    }
   }
-  return count;
+  return static_cast<uint16_t>(count);
 }
 
 void reserve_group(Windows& w, Group& g, Step step) noexcept {
@@ -186,12 +164,10 @@ uint32_t remaining_after(const Group& g, uint32_t count) noexcept {
   return g.bounds.admit_max > count ? g.bounds.admit_max - count : 0;
 }
 
-// Reserves; true when all of it is in the allow tier. `left`: after it.
+// Reserves; true when all of it is in the allow tier.
 bool reserve_allowed(Windows& w, Group& g, Step step) noexcept {
   reserve_group(w, g, step);
-  const uint32_t count = g.got.used + g.want;
-  g.left = g.bounds.limit == kUnlimited ? kNoRemaining : g.bounds.admit_max - count;
-  return g.got.granted == g.want && count <= g.bounds.allow_max;
+  return g.got.granted == g.want && g.got.used + g.want <= g.bounds.allow_max;
 }
 
 // The intents first: an organisation is asked for no more than its intents have room for.
@@ -219,16 +195,6 @@ bool reserve(Windows& w, Scratch& s, Step step, Tsc released_until) noexcept {
       lane.last_due = w.last_due(lane.own.counted() ? lane.own.key : org.key);
   }
   return false;
-}
-
-// The common burst: all that was reserved is used, and all packets go on. They are told what is
-// left after all of them.
-void admit_all(Scratch& s, Burst& burst) noexcept {
-  for (uint16_t k = 0; k < s.counted; ++k) {
-    const uint8_t i = s.position[k];
-    const Lane& lane = s.lanes[s.lane_of[i]];
-    burst.meta[i].quota_remaining = std::min(lane.own.left, s.orgs[lane.org].left);
-  }
 }
 
 void start_packets(Group& g) noexcept {
@@ -361,15 +327,16 @@ State::State(uint32_t delay_packets, Tsc slot_tsc, Tsc horizon_tsc)
 void expect(const Table& table, const Windows& windows, const Burst& burst,
             const Selection& live) noexcept {
   const auto orgs = static_cast<uint32_t>(table.org_limits.size());
-  const Meta* meta = metas(burst);
+  const Meta* const meta = metas(burst);
+  const bool alone = windows.alone();  // then the windows say it all, mostly
   for (const uint8_t i : live) {
     const Meta& m = meta[i];
     if (m.org >= orgs) [[unlikely]]
       continue;
+    windows.prefetch(m.org, m.intent_index);
+    if (alone) continue;
     __builtin_prefetch(&table.intent_limits[m.org]);
     __builtin_prefetch(&table.org_limits[m.org]);
-    windows.prefetch(intent_key(m.org, m.intent_index));
-    windows.prefetch(org_key(m.org));
   }
 }
 
@@ -388,7 +355,7 @@ void run(const Table& table, Windows& windows, State& state, Burst& burst, Selec
   }
   const uint16_t front = kept;
   gather(table, scratch, burst, live, front);
-  if (reserve(windows, scratch, step, state.released_until)) return admit_all(scratch, burst);
+  if (reserve(windows, scratch, step, state.released_until)) return;  // all go on: the usual burst
   for (uint32_t l = 0; l < scratch.lanes_used; ++l) start_packets(scratch.lanes[l].own);
   for (uint32_t o = 0; o < scratch.orgs_used; ++o) start_packets(scratch.orgs[o]);
   Decider decider(table, windows, state, burst, time, unix_us);
@@ -403,6 +370,13 @@ void run(const Table& table, Windows& windows, State& state, Burst& burst, Selec
   settle(windows, scratch, step);
 }
 
+// What is left of a key in this step.
+static uint32_t left_of(const Windows& w, Key key, const Bounds& bounds, Step step) noexcept {
+  if (bounds.limit == kUnlimited) return kNoRemaining;
+  const uint32_t used = w.used(key, step);
+  return bounds.admit_max > used ? bounds.admit_max - used : 0;
+}
+
 void tell(const Table& table, const Windows& windows, Burst& burst, const Selection& refused,
           Tsc now) noexcept {
   const Step step = windows.step_at(now);
@@ -413,9 +387,7 @@ void tell(const Table& table, const Windows& windows, Burst& burst, const Select
     m.reset_seconds = 0;
     const auto look = [&](Key key, Limit limit) {
       const Bounds bounds = bounds_of(table, limit);
-      if (bounds.limit == kUnlimited) return;
-      const uint32_t used = windows.used(key, step);
-      const uint32_t left = bounds.admit_max > used ? bounds.admit_max - used : 0;
+      const uint32_t left = left_of(windows, key, bounds, step);
       m.quota_remaining = std::min(m.quota_remaining, left);
       if (left != 0) return;
       const Tsc room = bounds.admit_max == 0
@@ -427,6 +399,21 @@ void tell(const Table& table, const Windows& windows, Burst& burst, const Select
     };
     look(org_key(m.org), table.org_limits[m.org]);
     look(intent_key(m.org, m.intent_index), table.intent_limits[m.org].by_intent[m.intent_index]);
+  }
+}
+
+void tell_left(const Table& table, const Windows& windows, const State& state, Burst& burst,
+               const Selection& admitted) noexcept {
+  const Step step = windows.step_at(state.clock.last());
+  for (const uint8_t i : admitted) {
+    Meta& m = burst.meta[i];
+    if ((m.flags & lcp::kFlagWantsReply) == 0 || !costs_quota(table, m)) continue;
+    const auto left = [&](Key key, Limit limit) {
+      return left_of(windows, key, bounds_of(table, limit), step);
+    };
+    const Limit own = table.intent_limits[m.org].by_intent[m.intent_index];
+    m.quota_remaining = std::min(left(org_key(m.org), table.org_limits[m.org]),
+                                 left(intent_key(m.org, m.intent_index), own));
   }
 }
 

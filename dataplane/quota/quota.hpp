@@ -5,7 +5,8 @@
 // is reserved with one atomic operation, the packets are decided in order against what was
 // reserved, and what was not used is given back. Retries of commands in flight cost nothing.
 // A worker that is alone needs no gathering: it counts a burst's commands one by one with plain
-// stores, up to the first that is not simply allowed; the others go the way above.
+// stores, under grants (windows.hpp), up to the first that is not simply allowed; the others go
+// the way above.
 //
 // The delay tier keeps packets in the worker's wheel. run() lists them in State::delayed and takes
 // them out of the selection; park() then moves them into the wheel; release() gives them back when
@@ -35,6 +36,7 @@ class SteadyTsc {
     offset_ += last_ - t;
     return last_;
   }
+  Tsc last() const noexcept { return last_; }
 
  private:
   Tsc offset_ = 0, last_ = 0;
@@ -50,7 +52,6 @@ struct Group {
   Key key = 0;
   Limit limit = kUncounted;
   uint32_t want = 0;
-  uint32_t left = 0;  // after the burst, when all of it is admitted
   Bounds bounds;
   Reservation got;
   // Only in bursts that need a look at each packet:
@@ -116,9 +117,14 @@ void expect(const Table& table, const Windows& windows, const Burst& burst,
             const Selection& live) noexcept;
 
 // Decides the commands in `live`. Refused ones get their verdict, delayed ones go to
-// state.delayed, and both leave `live`. Fills the quota fields of Meta. unix_us: for deadlines.
+// state.delayed, and both leave `live` with their quota fields filled. unix_us: for deadlines.
 void run(const Table& table, Windows& windows, State& state, Burst& burst, Selection& live, Tsc now,
          uint64_t unix_us) noexcept;
+
+// What is left of the quota, for commands that run() admitted, cost some, and may be refused yet by
+// a later stage, whose senders want to know. After all of the burst.
+void tell_left(const Table& table, const Windows& windows, const State& state, Burst& burst,
+               const Selection& admitted) noexcept;
 
 // Fills the quota fields of commands that something else refuses and that want to know: what is
 // left of their quota. throttle_ms becomes at least the time until there is some.

@@ -49,6 +49,7 @@ struct alignas(kCacheLine) IntentLimits {
 static_assert(sizeof(IntentLimits) == kCacheLine);
 
 struct Table {
+  uint32_t number = 0;  // differs from those of other tables for the same Windows
   uint32_t delay_from_parts = 700'000;
   uint32_t reject_above_parts = 900'000;
   // Limits below this are whole: all of the limit is admitted, at once. One more than a worker

@@ -72,6 +72,7 @@ bool Windows::open(Key key, Step now) noexcept {
   for (Step s = now - kRingSteps + 1; s <= now; ++s)
     ring_memory_[r].begin[s % kRingSteps].store(word_of(s, 0), std::memory_order_relaxed);
   details_[key].ring.store(r + 1, std::memory_order_release);
+  if (alone_) return true;  // its worker alone writes the head, and begins when it first counts
   heads_[key].base.store(word_of(now, 0), std::memory_order_release);
   heads_[key].count.store(word_of(now, 0), std::memory_order_release);
   return true;
@@ -80,6 +81,7 @@ bool Windows::open(Key key, Step now) noexcept {
 void Windows::reset(Key key, Step now) noexcept {
   if (!is_open(key)) return;
   Head& h = heads_[key];
+  if (step_in(h.count.load(std::memory_order_acquire)) == 0) return;  // nothing was counted yet
   reserve_slowly(key, now, 0, 0, false);  // brings the key to this step
   const uint64_t word = h.count.load(std::memory_order_acquire);
   const Step step = step_in(word);
@@ -124,7 +126,11 @@ Reservation Windows::reserve_slowly(Key key, Step now, uint32_t want, uint32_t a
                                     bool alone) noexcept {
   Head& h = heads_[key];
   uint64_t word = h.count.load(std::memory_order_acquire);
-  if (word == 0) return {now, admit_max, 0};
+  if (step_in(word) == 0) {
+    if (!alone || !is_open(key)) return {now, admit_max, 0};
+    begin_alone(key, now);
+    word = h.count.load(std::memory_order_relaxed);
+  }
   Ring& ring = ring_of(key);
   for (;;) {
     const Step from = step_in(word);
@@ -145,6 +151,44 @@ Reservation Windows::reserve_slowly(Key key, Step now, uint32_t want, uint32_t a
     if (step_in(cached) != step) h.base.store(word_of(step, base), std::memory_order_release);
     return {step, used, granted};
   }
+}
+
+// The first look at a key that was opened: nothing has been counted in any step so far.
+void Windows::begin_alone(Key key, Step now) noexcept {
+  begin_steps(ring_of(key), now - kRingSteps, now, 0, true);
+  heads_[key].base.store(word_of(now, 0), std::memory_order_relaxed);
+  heads_[key].count.store(word_of(now, 0), std::memory_order_release);
+}
+
+uint32_t Windows::room(Key key, Step now, uint32_t allow_max, uint64_t era) noexcept {
+  Head& h = heads_[key];
+  uint64_t word = h.count.load(std::memory_order_relaxed);
+  const int64_t left = left_of_grant(h, word, era);
+  if (left > 0) return static_cast<uint32_t>(left);
+  uint64_t base = h.base.load(std::memory_order_relaxed);
+  if (step_in(word) != now || step_in(base) != now) {
+    reserve_slowly(key, now, 0, 0, true);  // brings the key to this step
+    word = h.count.load(std::memory_order_relaxed);
+    base = h.base.load(std::memory_order_relaxed);
+    // It is ahead, or has no window, or control has just moved it on.
+    if (step_in(word) != now || step_in(base) != now) return 0;
+  }
+  const uint32_t used = total_in(word) - total_in(base);
+  return used < allow_max ? allow_max - used : 0;
+}
+
+uint32_t Windows::room_uncounted(Key key) noexcept {
+  if (is_open(key)) return 0;
+  std::atomic<uint64_t>& count = heads_[key].count;
+  if (total_in(count.load(std::memory_order_relaxed)) > kLimitMax)
+    count.store(0, std::memory_order_relaxed);
+  return kLimitMax;
+}
+
+void Windows::grant(Key key, uint32_t room, uint64_t era) noexcept {
+  Head& h = heads_[key];
+  const uint64_t total = total_in(h.count.load(std::memory_order_relaxed));
+  h.base.store(era | std::min<uint64_t>(total + room, UINT32_MAX), std::memory_order_relaxed);
 }
 
 void Windows::give_back(Key key, Step step, uint32_t count) noexcept {

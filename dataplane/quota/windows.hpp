@@ -12,7 +12,9 @@
 // back: whoever comes with an older step counts into the key's current one.
 //
 // With a single worker nobody else admits: it writes with plain stores, a command at a time, and
-// control's readers see the same facts (Options::alone).
+// control's readers see the same facts (Options::alone). It works with grants: up to which T a key
+// may be counted without a further look at its limit and its ring. A grant holds for an era, that
+// is, for one step and one table of limits.
 //
 // Workers call reserve and the like; control opens keys and reads. Memory is taken at creation;
 // a key costs 48 bytes and, once opened, 516 more. What every command touches is in 16 of them, so
@@ -71,24 +73,43 @@ class Windows {
   Tsc step_tsc() const noexcept { return step_tsc_; }
 
   void prefetch(Key key) const noexcept { __builtin_prefetch(&heads_[key], 1); }
+  void prefetch(OrgIndex org, IntentIndex intent) const noexcept {
+    const Head* const all = heads_ + uint64_t{org} * kKeysPerOrg;
+    __builtin_prefetch(all, 1);
+    __builtin_prefetch(all + 1 + intent, 1);
+  }
 
   bool alone() const noexcept { return alone_; }
 
-  // Only when alone(), up to count_one(). Commands in the window of a key that is in this step.
-  static constexpr uint32_t kNotInStep = 0xffffffff;
-  uint32_t used_in(Key key, Step now) const noexcept {
-    const uint64_t word = heads_[key].count.load(std::memory_order_relaxed);
-    const uint64_t base = heads_[key].base.load(std::memory_order_relaxed);
-    const bool in_step = ((step_in(word) ^ now) | (step_in(base) ^ now)) == 0;
-    return in_step ? total_in(word) - total_in(base) : kNotInStep;
+  // Only when alone(), up to count_granted().
+  // The era of this step and this table (Table::number). Grants of the one before hold no more.
+  uint64_t era(Step now, uint32_t table) noexcept {
+    if (now != era_step_ || table != era_table_) {
+      era_step_ = now;
+      era_table_ = table;
+      era_ = word_of(step_in(era_) + 1, 0);  // there are fewer than kEra of them
+    }
+    return era_;
   }
-  // Brings a key to this step, unless it is not open or is ahead.
-  void enter(Key key, Step now) noexcept { reserve_slowly(key, now, 0, 0, true); }
-  // Admits one command of a key that is in this step.
-  void count_one(Key key, Step now) noexcept {
-    std::atomic<uint64_t>& count = heads_[key].count;
-    const uint64_t word = count.load(std::memory_order_relaxed);
-    count.store(word_of(now, total_in(word) + 1), std::memory_order_release);
+  // How many commands the key may count: what is left of its grant, or else of allow_max.
+  uint32_t room(Key key, Step now, uint32_t allow_max, uint64_t era) noexcept;
+  // Of a key that is not counted: no end, unless it has a window, which must stay as it is.
+  uint32_t room_uncounted(Key key) noexcept;
+  void grant(Key key, uint32_t room, uint64_t era) noexcept;
+  // Counts one command, of the organisation and of its intent. False, and nothing is counted: one
+  // of the two keys has no grant.
+  bool count_granted(OrgIndex org, IntentIndex intent, uint64_t era) noexcept {
+    // As org_key() and intent_key(), in fewer steps: 64 bits wide.
+    Head* const all = heads_ + uint64_t{org} * kKeysPerOrg;
+    Head* const own = all + 1 + intent;
+    const uint64_t all_word = all->count.load(std::memory_order_relaxed);
+    const uint64_t own_word = own->count.load(std::memory_order_relaxed);
+    if (left_of_grant(*all, all_word, era) <= 0) return false;
+    if (left_of_grant(*own, own_word, era) <= 0) return false;
+    // A grant ends before T comes round to 0, so this never changes the step.
+    all->count.store(all_word + 1, std::memory_order_release);
+    own->count.store(own_word + 1, std::memory_order_release);
+    return true;
   }
 
   // Admits up to `want` commands, as long as the window's count stays within admit_max. A key that
@@ -157,8 +178,12 @@ class Windows {
  private:
   // All that a burst touches of a key, unless a step begins or something is refused or delayed.
   struct Head {
-    std::atomic<uint64_t> count;  // {step, T}; 0: not open
-    std::atomic<uint64_t> base;   // {step, T when the window of that step began}: a cache
+    // {step, T}. Step 0: not open, or, of a lone worker, not used since it is: then T counts what
+    // nobody asks for.
+    std::atomic<uint64_t> count;
+    // {step, T when the window of that step began}: a cache. Or a lone worker's {era, T at which
+    // its grant ends}.
+    std::atomic<uint64_t> base;
   };
   struct Details {
     std::atomic<Tsc> last_due;
@@ -177,6 +202,14 @@ class Windows {
   }
   static constexpr Step step_in(uint64_t word) noexcept { return static_cast<Step>(word >> 32); }
   static constexpr uint32_t total_in(uint64_t word) noexcept { return static_cast<uint32_t>(word); }
+
+  // Eras are beyond all steps: a cached base is no grant. (A step is a second.)
+  static constexpr uint32_t kEra = 0x40000000;
+  // One subtraction for both: a grant of an earlier era, or a cached base, is less by far.
+  static int64_t left_of_grant(const Head& h, uint64_t word, uint64_t era) noexcept {
+    const uint64_t end = h.base.load(std::memory_order_relaxed) - era;
+    return static_cast<int64_t>(end) - static_cast<int64_t>(total_in(word));
+  }
 
   Windows() = default;
   Ring& ring_of(Key key) const noexcept {
@@ -198,6 +231,7 @@ class Windows {
   static void begin_steps(Ring& ring, Step from, Step to, uint32_t total, bool alone) noexcept;
   Reservation reserve_slowly(Key key, Step now, uint32_t want, uint32_t admit_max,
                              bool alone) noexcept;
+  void begin_alone(Key key, Step now) noexcept;
 
   alignas(kCacheLine) std::atomic<Tsc> latest_due_{0};
   alignas(kCacheLine) Head* heads_ = nullptr;
@@ -208,6 +242,10 @@ class Windows {
   uint32_t keys_ = 0, rings_ = 0, rings_used_ = 0;
   Tsc start_ = 0, step_tsc_ = 1;
   bool alone_ = false;
+  // Of the worker that is alone.
+  uint64_t era_ = word_of(kEra, 0);
+  Step era_step_ = 0;
+  uint32_t era_table_ = 0;
 };
 
 }  // namespace lf::quota

@@ -262,6 +262,17 @@ TEST(Choose, NoNode) {
          {own_reply(command(1), S::unroutable, V::unroutable, kNoLimit)});
 }
 
+// What passed the quota and is refused later is told what is left after its burst.
+TEST(Choose, ARefusalSaysWhatIsLeftOfTheQuota) {
+  Rig rig([](config::Config& c) { acme_per_minute(c, 10, true); });
+  rig.forward([](auto&, std::vector<forward::PoolPlan>& plans) {
+    for (auto& plan : plans) plan.primary.clear();
+  });
+  const Result r = rig.run_burst({command(1), command(2)});
+  expect_sent(r, {own_reply(command(1), S::unroutable, V::unroutable, 7),
+                  own_reply(command(2), S::unroutable, V::unroutable, 7)});
+}
+
 TEST(Choose, NodeWithoutMac) {
   Rig rig(require_tags, {.resolved = false});
   expect(rig, command(1), V::node_unresolved,

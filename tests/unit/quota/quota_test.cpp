@@ -67,6 +67,7 @@ class QuotaStage : public ::testing::Test {
 TEST_F(QuotaStage, WithoutALimitEverythingGoesOn) {
   send(32, 1, 2);
   EXPECT_EQ(live.count, 32);
+  tell_left(table, *windows, state, burst, live);
   EXPECT_EQ(burst.meta[0].quota_remaining, UINT32_MAX);
 }
 
@@ -81,7 +82,7 @@ TEST_F(QuotaStage, TiersChangeWithinABurst) {
   EXPECT_EQ(live.count, 13);
   ASSERT_EQ(state.delayed_count, 5);
   EXPECT_EQ(refused(Verdict::quota_rejected), 2u);
-  EXPECT_EQ(burst.meta[12].quota_remaining, 5u);
+  EXPECT_EQ(burst.meta[13].quota_remaining, 4u);
   EXPECT_EQ(burst.meta[13].reply_status, lcp::Status::delayed);
   EXPECT_EQ(burst.meta[13].throttle_ms, 80u);   // u = 0.70: n = 1
   EXPECT_EQ(burst.meta[14].throttle_ms, 160u);  // u = 0.75: n = 2

@@ -230,9 +230,9 @@ TEST(QuotaWindowsRace, CountsEveryGrantOnce) {
 // A lone worker's plain stores beside control, which reads, and moves the key on when it changes
 // owner: no count is lost, and readers never see more than there is.
 TEST(QuotaWindowsRace, ALoneWorkerLosesNoCountToControl) {
-  const auto w = Windows::create({.orgs = 1, .rings = 1, .step_tsc = 1, .start = 0, .alone = true});
-  ASSERT_TRUE(w->open(0, kFirstStep));
-  constexpr uint32_t kCommands = 200'000;
+  const auto w = Windows::create({.orgs = 1, .rings = 2, .step_tsc = 1, .start = 0, .alone = true});
+  ASSERT_TRUE(w->open(0, kFirstStep) && w->open(1, kFirstStep));
+  constexpr uint32_t kCommands = 200'000, kAll = kLimitMax;
   std::atomic<Step> now{kFirstStep};
   std::atomic<bool> done{false};
   std::thread control([&] {
@@ -243,24 +243,68 @@ TEST(QuotaWindowsRace, ALoneWorkerLosesNoCountToControl) {
     }
     w->reset(0, now.load());
   });
+  const auto count = [&](Step at) {
+    const uint64_t era = w->era(at, 0);
+    if (w->count_granted(0, 0, era)) return true;
+    const uint32_t room = w->room(0, at, kAll, era), other = w->room(1, at, kAll, era);
+    if (room == 0 || other == 0) return false;  // control has moved it between two looks
+    w->grant(0, room, era);
+    w->grant(1, other, era);
+    return w->count_granted(0, 0, era);
+  };
   uint32_t counted = 0;
   for (uint32_t i = 0; i < kCommands; ++i) {
     if (i % 64 == 0) now.fetch_add(1);
-    const Step at = now.load();
-    if (w->used_in(0, at) == Windows::kNotInStep) w->enter(0, at);
-    const uint32_t used = w->used_in(0, at);
-    if (used == Windows::kNotInStep) continue;  // control has moved it between two looks
-    EXPECT_LE(used, counted);
-    w->count_one(0, at);
-    ++counted;
+    counted += count(now.load());
   }
   done = true;
   control.join();
   EXPECT_GT(counted, kCommands / 2);
   EXPECT_EQ(w->used(0, now.load()), 0u) << "emptied last";
-  w->enter(0, now.load());
-  for (uint32_t i = 0; i < 10; ++i) w->count_one(0, now.load());
+  for (uint32_t i = 0; i < 10; ++i) EXPECT_TRUE(count(now.load()));
   EXPECT_EQ(w->used(0, now.load()), 10u);
+}
+
+// Control opens windows of keys that a lone worker has commands of, and then hands out a table
+// that limits them.
+TEST(QuotaWindowsRace, AKeyIsOpenedWhileALoneWorkerIsUsingIt) {
+  constexpr uint32_t kOrgs = 256, kKeys = kOrgs * kKeysPerOrg, kLimit = 50;
+  const auto w = Windows::create({.orgs = kOrgs,
+                                  .rings = kKeys,
+                                  .step_tsc = 1,
+                                  .start = 0,
+                                  .alone = true});
+  std::atomic<bool> started{false}, opened{false};
+  std::thread control([&] {
+    while (!started.load()) {
+    }
+    for (Key k = 0; k < kKeys; ++k) EXPECT_TRUE(w->open(k, kFirstStep));
+    opened = true;
+  });
+  const auto count = [&](OrgIndex org, uint32_t table, const auto& room) {
+    const uint64_t era = w->era(kFirstStep, table);
+    const Key own = intent_key(org, 3), all = org_key(org);
+    if (w->count_granted(org, 3, era)) return true;
+    const uint32_t own_room = room(own, era), all_room = room(all, era);
+    if (own_room == 0 || all_room == 0) return false;
+    w->grant(own, own_room, era);
+    w->grant(all, all_room, era);
+    return w->count_granted(org, 3, era);
+  };
+  while (!opened.load()) {
+    for (OrgIndex o = 0; o < kOrgs; ++o)
+      count(o, 1, [&](Key key, uint64_t) { return w->room_uncounted(key); });
+    started = true;
+  }
+  control.join();
+  for (OrgIndex o = 0; o < kOrgs; ++o) {
+    uint32_t counted = 0;
+    while (count(o, 2, [&](Key key, uint64_t era) { return w->room(key, kFirstStep, kLimit, era); }))
+      ++counted;
+    ASSERT_LE(counted, kLimit) << o;
+    ASSERT_EQ(w->used(org_key(o), kFirstStep), kLimit) << o;
+    ASSERT_EQ(w->used(intent_key(o, 3), kFirstStep), kLimit) << o;
+  }
 }
 
 }  // namespace
