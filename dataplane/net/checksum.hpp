@@ -43,53 +43,6 @@ constexpr uint64_t half_sum(uint64_t words) noexcept {
 // Bounded by 2^33 times the number of 8-byte words, so a few of them add up without carries.
 uint64_t sum_bytes(const void* bytes, size_t length) noexcept;
 
-// UDP and LCP header.
-inline constexpr uint32_t kCommandHeaders = 88;
-
-// The one's complement sum over the IPv4 addresses before a UDP header, that and the LCP header
-// behind it, and two numbers. Carries are brought around: 2^64 is 1 modulo 0xffff. One instruction
-// for each 8 bytes.
-inline uint64_t command_headers_sum(const void* udp, uint64_t a, uint64_t b) noexcept {
-  const uint8_t* bytes = static_cast<const uint8_t*>(udp) - 8;
-  asm("addq %2, %0\n\t"
-      "adcq (%1), %0\n\t"
-      "adcq 8(%1), %0\n\t"
-      "adcq 16(%1), %0\n\t"
-      "adcq 24(%1), %0\n\t"
-      "adcq 32(%1), %0\n\t"
-      "adcq 40(%1), %0\n\t"
-      "adcq 48(%1), %0\n\t"
-      "adcq 56(%1), %0\n\t"
-      "adcq 64(%1), %0\n\t"
-      "adcq 72(%1), %0\n\t"
-      "adcq 80(%1), %0\n\t"
-      "adcq 88(%1), %0\n\t"
-      "adcq $0, %0"
-      : "+r"(a)
-      : "r"(bytes), "r"(b), "m"(*reinterpret_cast<const uint8_t(*)[8 + kCommandHeaders]>(bytes))
-      : "cc");
-  return a;
-}
-
-// Sum over a UDP datagram that holds an LCP header, and over its pseudo-header. `size`: of the
-// datagram, as its header says it, at least 88. It comes right after an IPv4 header. Quick for
-// short payloads.
-inline uint64_t command_sum_ipv4(const rte_udp_hdr* udp, uint32_t size) noexcept {
-  const uint8_t* end = reinterpret_cast<const uint8_t*>(udp) + size;
-  const uint32_t rest = size - kCommandHeaders;
-  uint64_t last;
-  if (rest < 8) [[likely]] {
-    std::memcpy(&last, end - 8, 8);
-    // All but the last `rest` bytes are shifted out. 88 is a multiple of 8, so the distance is that
-    // of `size` too; in two steps, as it can be 64.
-    static_assert(kCommandHeaders % 8 == 0);
-    last = last >> 1 >> (~(8 * size) & 63);
-  } else {
-    last = sum_bytes(end - rest, rest);
-  }
-  return command_headers_sum(udp, uint64_t{udp->dgram_len} + (IPPROTO_UDP << 8), last);
-}
-
 // Sum over an IPv4 header without options; its folded value is 0xffff when the checksum is right.
 inline uint64_t ipv4_header_sum(const void* header) noexcept {
   uint32_t last;

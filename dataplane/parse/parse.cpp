@@ -2,332 +2,16 @@
 #include "dataplane/parse/parse.hpp"
 
 #include <immintrin.h>
-#include <netinet/in.h>
-#include <rte_ether.h>
-#include <rte_ip.h>
 #include <rte_prefetch.h>
-#include <rte_tcp.h>
-#include <rte_udp.h>
 
+#include <array>
 #include <cstddef>
 
-#include "dataplane/flow/classify.hpp"
-#include "dataplane/lcp/check.hpp"
-#include "dataplane/net/address.hpp"
-#include "dataplane/net/checksum.hpp"
-#include "dataplane/net/unaligned.hpp"
-#include "dataplane/parse/checks.hpp"
+#include "dataplane/parse/general.hpp"
 #include "dataplane/parse/usual.hpp"
 
 namespace lf::parse {
 namespace {
-
-using lcp::be16;
-using net::load16;
-
-// All ways but that of a datagram for us: kept out of it.
-#define LF_APART [[gnu::noinline]]
-
-constexpr uint16_t kIpv4 = be16(RTE_ETHER_TYPE_IPV4);
-constexpr uint16_t kIpv6 = be16(RTE_ETHER_TYPE_IPV6);
-constexpr uint16_t kVlan = be16(RTE_ETHER_TYPE_VLAN);
-constexpr uint16_t kQinq = be16(RTE_ETHER_TYPE_QINQ);
-constexpr uint16_t kFragment = be16(0x3fff);  // more fragments, or an offset
-constexpr uint32_t kUdpSize = sizeof(rte_udp_hdr);
-constexpr uint32_t kFragmentSize = 8;  // of the IPv6 fragment header
-
-// One frame while it is looked at.
-struct Frame {
-  const Table& table;
-  const net::Port& port;
-  rte_mbuf* mbuf;
-  const uint8_t* data;
-  uint32_t length;
-  uint32_t l3;       // offset of the IP header
-  bool to_port_mac;  // unicast to the port, or the port's MAC address is not known
-};
-
-// What IP says of a datagram to an endpoint.
-struct Datagram {
-  const Endpoint& endpoint;
-  uint8_t ip_version;
-  uint8_t ttl;
-  uint32_t l4;             // offset of the UDP header
-  uint32_t size;           // of the IP payload
-  uint64_t addresses_sum;  // for the pseudo-header
-};
-
-Verdict to_exception(Meta& meta) noexcept {
-  meta.kind = Kind::exception;
-  return Verdict::none;
-}
-
-LF_INLINE bool bad_udp_checksum(const Frame& f, const rte_udp_hdr& udp,
-                                const Datagram& d) noexcept {
-  if (udp.dgram_cksum == 0) [[unlikely]]
-    return d.ip_version == 6;
-  return bad_udp_sum(f.port, f.mbuf, [&] {
-    return d.addresses_sum + (IPPROTO_UDP << 8) + udp.dgram_len + net::sum_bytes(&udp, d.size);
-  });
-}
-
-Kind kind_of(uint8_t type) noexcept {
-  static constexpr Kind kKinds[lcp::kTypeMax + 1] = {Kind::undecided,  Kind::command, Kind::reply,
-                                                     Kind::approval,   Kind::report,  Kind::probe,
-                                                     Kind::probe_reply};
-  return kKinds[type];
-}
-
-// Fills in what the stages read of the LCP header, having checked it.
-LF_INLINE Verdict parse_lcp(const Table& t, const Datagram& d, const uint8_t* bytes,
-                            uint32_t length, Meta& meta) noexcept {
-  const auto& h = *reinterpret_cast<const lcp::Header*>(bytes);
-  if (const Verdict v = lcp::check_header(&h, length); v != Verdict::none) [[unlikely]]
-    return v;
-  const Kind kind = kind_of(h.type);
-  take_lcp(t, d.endpoint, h, kind, net::offsets_of(meta), meta);
-  if (kind == Kind::command && !d.endpoint.takes_commands) [[unlikely]]
-    return Verdict::udp_port;
-  if (d.ttl <= 1 && (kind == Kind::command || kind == Kind::reply)) [[unlikely]]
-    return Verdict::ttl_expired;
-  return Verdict::none;
-}
-
-LF_INLINE Verdict parse_udp(const Frame& f, const Datagram& d, Meta& meta) noexcept {
-  const uint8_t* l4 = f.data + d.l4;
-  const auto& udp = *reinterpret_cast<const rte_udp_hdr*>(l4);
-  if (be16(udp.dgram_len) != d.size) [[unlikely]]
-    return Verdict::udp_length;
-  if (bad_udp_checksum(f, udp, d)) [[unlikely]]
-    return Verdict::udp_checksum;
-  const uint32_t end = d.l4 + d.size;
-  if (end != f.length) [[unlikely]]  // Ethernet padding
-    f.mbuf->data_len = static_cast<uint16_t>(f.mbuf->pkt_len = end);
-  meta.l4_offset = static_cast<uint8_t>(d.l4);
-  meta.lcp_offset = static_cast<uint8_t>(d.l4 + kUdpSize);
-  return parse_lcp(f.table, d, l4 + kUdpSize, d.size - kUdpSize, meta);
-}
-
-// Whether it is a flow's. The frame then ends where the packet does.
-Verdict parse_flow(const Frame& f, const flow::Transport& packet, Meta& meta) noexcept {
-  const Verdict v = flow::classify(f.table, packet, meta);
-  if (meta.kind == Kind::undecided) return v;
-  const uint32_t end = meta.l4_offset + packet.size;
-  if (end != f.length) f.mbuf->data_len = static_cast<uint16_t>(f.mbuf->pkt_len = end);
-  return v;
-}
-
-// The flow service of a whole segment or datagram to exactly its port: what most packets of flows
-// are. All else is for classify().
-LF_INLINE const FlowAddress* flow_at_port(const Frame& f, const rte_ipv4_hdr& ip) noexcept {
-  const uint32_t total = be16(ip.total_length);
-  const bool tcp = ip.next_proto_id == IPPROTO_TCP;
-  const uint32_t least = sizeof(ip) + (tcp ? sizeof(rte_tcp_hdr) : kUdpSize);
-  if (ip.version_ihl != RTE_IPV4_VHL_DEF || (!tcp && ip.next_proto_id != IPPROTO_UDP) ||
-      ip.fragment_offset & kFragment || total > f.length - f.l3 || total < least || !f.to_port_mac)
-    return nullptr;
-  const uint16_t port = load16(f.data + f.l3 + sizeof(ip) + offsetof(rte_udp_hdr, dst_port));
-  return find_flow(f.table, net::from_ipv4(ip.dst_addr), port, ip.next_proto_id, 4);
-}
-
-LF_INLINE Verdict parse_ipv4_flow(const Frame& f, const rte_ipv4_hdr& ip, const FlowAddress& flow,
-                                  Meta& meta) noexcept {
-  if (bad_ipv4_checksum(f.port, f.mbuf, ip)) return Verdict::ip_checksum;
-  if (bad_ipv4_source(f.table, ip.src_addr)) return Verdict::ip_source;
-  meta.kind = Kind::flow;
-  meta.service = flow.service;
-  meta.flow_protocol = ip.next_proto_id;
-  meta.l4_offset = static_cast<uint8_t>(f.l3 + sizeof(ip));
-  const uint32_t end = f.l3 + be16(ip.total_length);
-  if (end != f.length) f.mbuf->data_len = static_cast<uint16_t>(f.mbuf->pkt_len = end);
-  return Verdict::none;
-}
-
-// All IPv4 but whole datagrams to endpoints.
-LF_APART Verdict parse_ipv4_other(const Frame& f, Meta& meta) noexcept {
-  const auto& ip = *reinterpret_cast<const rte_ipv4_hdr*>(f.data + f.l3);
-  if (f.table.has_flows)
-    if (const FlowAddress* flow = flow_at_port(f, ip)) return parse_ipv4_flow(f, ip, *flow, meta);
-  const uint32_t room = f.length - f.l3;
-  if (ip.version_ihl >> 4 != 4) return Verdict::ip_version;
-  const uint32_t header = (ip.version_ihl & 0x0f) * 4u;
-  const uint32_t total = be16(ip.total_length);
-  if (header < sizeof(ip)) return Verdict::ip_options;
-  if (total < header || total > room) return Verdict::ip_truncated;
-  meta.l4_offset = static_cast<uint8_t>(f.l3 + header);
-  if (!f.to_port_mac || !find_own(f.table, net::from_ipv4(ip.dst_addr))) return to_exception(meta);
-  if (header != sizeof(ip)) return Verdict::ip_options;
-  const bool fragment = ip.fragment_offset & kFragment;
-  if (fragment && !f.table.has_flows) return Verdict::ip_fragment;
-  if (bad_ipv4_checksum(f.port, f.mbuf, ip)) return Verdict::ip_checksum;
-  if (bad_ipv4_source(f.table, ip.src_addr)) return Verdict::ip_source;
-  if (f.table.has_flows) {
-    const Verdict v = parse_flow(f,
-                                 {f.data + meta.l4_offset, total - header,
-                                  net::from_ipv4(ip.dst_addr), ip.next_proto_id, fragment},
-                                 meta);
-    if (v != Verdict::none || meta.kind != Kind::undecided) return v;
-    if (fragment) return Verdict::ip_fragment;
-  }
-  if (ip.next_proto_id == IPPROTO_UDP && total < header + kUdpSize) return Verdict::udp_truncated;
-  return to_exception(meta);
-}
-
-LF_INLINE Verdict parse_ipv4(const Frame& f, Meta& meta) noexcept {
-  const auto& ip = *reinterpret_cast<const rte_ipv4_hdr*>(f.data + f.l3);
-  const uint32_t room = f.length - f.l3;
-  meta.ip_version = 4;
-  if (room < sizeof(ip)) [[unlikely]]
-    return Verdict::ip_truncated;
-  const uint32_t total = be16(ip.total_length);
-  const bool whole_datagram = ip.version_ihl == RTE_IPV4_VHL_DEF &&
-                              ip.next_proto_id == IPPROTO_UDP &&
-                              !(ip.fragment_offset & kFragment) && total <= room &&
-                              total >= sizeof(ip) + kUdpSize && f.to_port_mac;
-  if (!whole_datagram) [[unlikely]]
-    return parse_ipv4_other(f, meta);
-  const uint32_t l4 = f.l3 + static_cast<uint32_t>(sizeof(ip));
-  const Endpoint* endpoint =
-      find_endpoint(f.table, net::from_ipv4(ip.dst_addr),
-                    load16(f.data + l4 + offsetof(rte_udp_hdr, dst_port)), 4);
-  if (!endpoint) [[unlikely]]
-    return parse_ipv4_other(f, meta);
-  if (bad_ipv4_checksum(f.port, f.mbuf, ip)) [[unlikely]]
-    return Verdict::ip_checksum;
-  if (bad_ipv4_source(f.table, ip.src_addr)) [[unlikely]]
-    return Verdict::ip_source;
-  return parse_udp(f,
-                   {.endpoint = *endpoint,
-                    .ip_version = 4,
-                    .ttl = ip.time_to_live,
-                    .l4 = l4,
-                    .size = total - static_cast<uint32_t>(sizeof(ip)),
-                    .addresses_sum = uint64_t{ip.src_addr} + ip.dst_addr},
-                   meta);
-}
-
-// Next headers that say that another header comes before the upper layer.
-bool is_extension(uint8_t next_header) noexcept {
-  switch (next_header) {
-    case IPPROTO_HOPOPTS:
-    case IPPROTO_ROUTING:
-    case IPPROTO_FRAGMENT:
-    case IPPROTO_AH:
-    case IPPROTO_DSTOPTS:
-    case IPPROTO_MH:
-    case 139:  // HIP
-    case 140:  // Shim6
-      return true;
-    default:
-      return false;
-  }
-}
-
-bool bad_ipv6_source(const Table& t, const IpAddress& source) noexcept {
-  return !net::is_ipv6_source(source) || find_own(t, source);
-}
-
-// All IPv6 but datagrams to endpoints.
-LF_APART Verdict parse_ipv6_other(const Frame& f, Meta& meta) noexcept {
-  const auto& ip = *reinterpret_cast<const rte_ipv6_hdr*>(f.data + f.l3);
-  const uint32_t room = f.length - f.l3;
-  const uint32_t payload = be16(ip.payload_len);
-  if (f.data[f.l3] >> 4 != 6) return Verdict::ip_version;
-  if (payload > room - sizeof(ip)) return Verdict::ip_truncated;
-  meta.l4_offset = static_cast<uint8_t>(f.l3 + sizeof(ip));
-  const IpAddress destination = net::from_ipv6(ip.dst_addr);
-  if (!f.to_port_mac || net::is_ipv4(destination) || !find_own(f.table, destination))
-    return to_exception(meta);
-  const bool fragment =
-      ip.proto == IPPROTO_FRAGMENT && f.table.has_flows && payload >= kFragmentSize;
-  if (is_extension(ip.proto) && !fragment) return Verdict::ip_extension;
-  if (bad_ipv6_source(f.table, net::from_ipv6(ip.src_addr))) return Verdict::ip_source;
-  if (f.table.has_flows) {
-    const uint8_t* l4 = f.data + meta.l4_offset;
-    const Verdict v =
-        parse_flow(f, {l4, payload, destination, fragment ? *l4 : ip.proto, fragment}, meta);
-    if (v != Verdict::none || meta.kind != Kind::undecided) return v;
-    if (fragment) return Verdict::ip_extension;
-  }
-  if (ip.proto == IPPROTO_UDP && payload < kUdpSize) return Verdict::udp_truncated;
-  return to_exception(meta);
-}
-
-LF_INLINE Verdict parse_ipv6(const Frame& f, Meta& meta) noexcept {
-  const auto& ip = *reinterpret_cast<const rte_ipv6_hdr*>(f.data + f.l3);
-  const uint32_t room = f.length - f.l3;
-  meta.ip_version = 6;
-  if (room < sizeof(ip)) [[unlikely]]
-    return Verdict::ip_truncated;
-  const uint32_t payload = be16(ip.payload_len);
-  const bool datagram = f.data[f.l3] >> 4 == 6 && ip.proto == IPPROTO_UDP &&
-                        payload <= room - sizeof(ip) && payload >= kUdpSize && f.to_port_mac;
-  if (!datagram) [[unlikely]]
-    return parse_ipv6_other(f, meta);
-  const uint32_t l4 = f.l3 + static_cast<uint32_t>(sizeof(ip));
-  const IpAddress source = net::from_ipv6(ip.src_addr);
-  const IpAddress destination = net::from_ipv6(ip.dst_addr);
-  const Endpoint* endpoint =
-      find_endpoint(f.table, destination, load16(f.data + l4 + offsetof(rte_udp_hdr, dst_port)), 6);
-  if (!endpoint) [[unlikely]]
-    return parse_ipv6_other(f, meta);
-  if (bad_ipv6_source(f.table, source)) [[unlikely]]
-    return Verdict::ip_source;
-  return parse_udp(f,
-                   {.endpoint = *endpoint,
-                    .ip_version = 6,
-                    .ttl = ip.hop_limits,
-                    .l4 = l4,
-                    .size = payload,
-                    .addresses_sum = net::half_sum(source.hi) + net::half_sum(source.lo) +
-                                     net::half_sum(destination.hi) + net::half_sum(destination.lo)},
-                   meta);
-}
-
-// The EtherType, behind the one VLAN tag that a frame may have.
-LF_APART Verdict parse_tag(const uint8_t* frame, uint32_t length, uint16_t& ether_type,
-                           Meta& meta) noexcept {
-  if (ether_type == kQinq) return Verdict::vlan_stacked;
-  if (length < sizeof(rte_ether_hdr) + sizeof(rte_vlan_hdr)) return Verdict::eth_truncated;
-  meta.vlan_tci = be16(load16(frame + sizeof(rte_ether_hdr)));
-  meta.l3_offset = sizeof(rte_ether_hdr) + sizeof(rte_vlan_hdr);
-  ether_type = load16(frame + sizeof(rte_ether_hdr) + 2);
-  if (ether_type == kVlan || ether_type == kQinq) return Verdict::vlan_stacked;
-  return Verdict::none;
-}
-
-LF_INLINE Verdict parse_frame(const Table& t, rte_mbuf* m, Meta& meta) noexcept {
-  const uint16_t port_id = m->port;
-  if (port_id >= kPortsMax) [[unlikely]]
-    return Verdict::not_ours;
-  meta.in_port = static_cast<uint8_t>(port_id);
-  if (m->nb_segs != 1) [[unlikely]]
-    return Verdict::segmented;
-  const net::Port& port = t.ports[port_id];
-  const auto* data = rte_pktmbuf_mtod(m, const uint8_t*);
-  const uint32_t length = m->data_len;
-  if (length < sizeof(rte_ether_hdr)) [[unlikely]]
-    return Verdict::eth_truncated;
-  meta.l3_offset = sizeof(rte_ether_hdr);
-  if (port.kernel_of != net::kNoPort) [[unlikely]]
-    return to_exception(meta);
-  const uint64_t port_mac = net::mac48(&port.mac);
-  const bool to_port_mac = net::mac48(data) == port_mac || port_mac == 0;
-  if (!to_port_mac && !(data[0] & RTE_ETHER_GROUP_ADDR)) [[unlikely]]
-    return Verdict::not_ours;
-  uint16_t ether_type = load16(data + 2 * RTE_ETHER_ADDR_LEN);
-  uint32_t l3 = sizeof(rte_ether_hdr);
-  if (ether_type == kVlan || ether_type == kQinq) [[unlikely]] {
-    if (const Verdict v = parse_tag(data, length, ether_type, meta); v != Verdict::none) return v;
-    l3 += static_cast<uint32_t>(sizeof(rte_vlan_hdr));
-  }
-  if (port.vlan_tci && (port.vlan_tci ^ meta.vlan_tci) & 0x0fff) [[unlikely]]
-    return Verdict::not_ours;
-  const Frame f{t, port, m, data, length, l3, to_port_mac};
-  if (ether_type == kIpv4) return parse_ipv4(f, meta);
-  if (ether_type == kIpv6) return parse_ipv6(f, meta);
-  return to_exception(meta);
-}
 
 LF_APART void sort(Sorted& out, uint32_t i, Kind kind) noexcept {
   switch (kind) {
@@ -349,10 +33,13 @@ LF_APART void sort(Sorted& out, uint32_t i, Kind kind) noexcept {
   }
 }
 
+std::array<Selection*, 8> all(Sorted& out) noexcept {
+  return {&out.commands, &out.replies,       &out.approvals, &out.reports,
+          &out.probes,   &out.probe_replies, &out.flows,     &out.exceptions};
+}
+
 void clear(Sorted& out) noexcept {
-  for (Selection* s : {&out.commands, &out.replies, &out.approvals, &out.reports, &out.probes,
-                       &out.probe_replies, &out.flows, &out.exceptions})
-    s->count = 0;
+  for (Selection* s : all(out)) s->count = 0;
 }
 
 // Copied in vectors: assigning Meta{} is done with a slow string instruction.
@@ -374,6 +61,15 @@ LF_APART bool parse_any(const Table& t, rte_mbuf* m, uint32_t i, Meta& meta, Sor
   return false;
 }
 
+// Once more, the general way, as a checksum among them is wrong.
+LF_APART void parse_again(const Table& table, Burst& burst, uint32_t first, uint32_t end,
+                          Sorted& out) noexcept {
+  for (Selection* s : all(out))
+    while (s->count != 0 && s->index[s->count - 1] >= first) --s->count;
+  for (uint32_t i = first; i < end; ++i)
+    if (parse_any(table, burst.packets[i], i, burst.meta[i], out)) out.commands.add(i);
+}
+
 constexpr uint32_t kAhead = 4;      // packets whose headers are on their way into the cache,
 constexpr uint32_t kMbufAhead = 8;  // and whose mbufs are
 static_assert(kAhead <= kMbufAhead && kMbufAhead <= Burst::kAhead);
@@ -385,18 +81,77 @@ LF_INLINE void prefetch(const rte_mbuf* m) noexcept {
     rte_prefetch0(data + kCacheLine);
 }
 
-void forget(Places& places) noexcept {
+LF_APART void forget(Places& places) noexcept {
   for (Place& p : places.place) p.key = 0;
   places.place[0].segments_and_port = 0;
+  places.place[0].is_plain = false;
   places.last = places.place;
   places.next = 0;
 }
 
+LF_INLINE void prefetch_ahead(const Burst& burst, size_t i) noexcept {
+  rte_prefetch0(burst.packets[i + kMbufAhead]);
+  prefetch(burst.packets[i + kAhead]);
+}
+
+// Commands and replies from position i on, as long as they are plain: for the last place, and with
+// nothing rare about them. A function of its own that calls nothing, so what all are compared with
+// stays in registers. Returns where that ends; each packet has left its sums.
+LF_APART size_t plain_ones(const Table& table, const Places& places, __m256i* sums, Burst& burst,
+                           size_t i, size_t end, Sorted& out) noexcept {
+  const Weights weights;
+  const Rest rest;
+  const Place& place = *places.last;
+  uint8_t* command = out.commands.index + out.commands.count;
+  for (; i < end; ++i) {
+    prefetch_ahead(burst, i);
+    const UsualFrame f = usual_frame(burst.packets[i]);
+    if (!is_for(place, f)) [[unlikely]]
+      break;
+    const __m128i tail = tail_of(f.lcp());
+    if (!is_usual_lcp(f, tail) || may_be_own(table, f)) [[unlikely]]
+      break;
+    if (is_command(f)) [[likely]] {
+      *command++ = static_cast<uint8_t>(i);
+    } else {
+      if (!has_body(f)) break;
+      out.replies.add(static_cast<uint32_t>(i));
+    }
+    *sums++ = sums_of(weights, f.data, f.length);
+    take_usual_lcp(table, place, f, tail, rest, burst.meta[i]);
+  }
+  out.commands.count = static_cast<uint16_t>(command - out.commands.index);
+  return i;
+}
+
+// Whatever they are: the first packet, and those behind it as long as they are not for a place of
+// plain ones. Returns where that ends.
+LF_APART size_t other_ones(const Table& table, Places& places, __m256i*& sums, Burst& burst,
+                           size_t i, size_t end, Sorted& out) noexcept {
+  do {
+    rte_mbuf* m = burst.packets[i];
+    prefetch_ahead(burst, i);
+    const auto position = static_cast<uint32_t>(i);
+    const Kind kind = parse_usual(table, places, places.last, m, burst.meta[i], sums);
+    if (kind == Kind::flow) {
+      out.flows.add(position);
+    } else if (kind == Kind::reply) {
+      out.replies.add(position);
+    } else if (kind == Kind::command || parse_any(table, m, position, burst.meta[i], out)) {
+      out.commands.add(position);
+    }
+  } while (++i < end && !places.last->is_plain);
+  return i;
+}
+
 }  // namespace
 
-void begin(State& state, Burst& burst, Sorted& out) noexcept {
+void begin(const Table& table, State& state, Burst& burst, Sorted& out) noexcept {
   clear(out);
-  forget(state.places);
+  if (state.places.table != table.id.value()) [[unlikely]] {
+    forget(state.places);
+    state.places.table = table.id.value();
+  }
   const uint32_t count = burst.count;
   if (count == 0) return;
   for (uint32_t k = 0; k < Burst::kAhead; ++k) burst.packets[count + k] = burst.packets[count - 1];
@@ -406,31 +161,22 @@ void begin(State& state, Burst& burst, Sorted& out) noexcept {
 
 void part(const Table& table, State& state, Burst& burst, uint32_t first, uint32_t end,
           Sorted& out) noexcept {
-  const Place* last = state.places.last;
-  uint8_t* command = out.commands.index + out.commands.count;
-  for (size_t i = first; i < end; ++i) {
-    rte_mbuf* const* packets = burst.packets + i;
-    rte_prefetch0(packets[kMbufAhead]);
-    prefetch(packets[kAhead]);
-    Meta& meta = burst.meta[i];
-    const Kind kind = parse_usual(table, state.places, last, packets[0], meta);
-    const auto position = static_cast<uint8_t>(i);
-    if (kind == Kind::command) [[likely]] {
-      *command++ = position;
-    } else if (kind == Kind::flow) {
-      out.flows.add(position);
-    } else if (kind == Kind::reply) {
-      out.replies.add(position);
-    } else if (parse_any(table, packets[0], position, meta, out)) {
-      *command++ = position;
+  __m256i* sums = state.sums;
+  for (size_t i = first; i < end;) {
+    if (state.places.last->is_plain) [[likely]] {
+      const size_t from = i;
+      i = plain_ones(table, state.places, sums, burst, i, end, out);
+      sums += i - from;
     }
+    if (i < end) [[unlikely]]
+      i = other_ones(table, state.places, sums, burst, i, end, out);
   }
-  out.commands.count = static_cast<uint16_t>(command - out.commands.index);
-  state.places.last = last;
+  if (!are_right(state.sums, static_cast<size_t>(sums - state.sums))) [[unlikely]]
+    parse_again(table, burst, first, end, out);
 }
 
 void run(const Table& table, State& state, Burst& burst, Sorted& out, Tsc) noexcept {
-  begin(state, burst, out);
+  begin(table, state, burst, out);
   part(table, state, burst, 0, burst.count, out);
 }
 

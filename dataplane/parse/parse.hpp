@@ -5,6 +5,8 @@
 // (flow/classify.hpp) goes to the exception stage, as it is. On a worker, first for every burst.
 #pragma once
 
+#include <immintrin.h>
+
 #include "dataplane/core/burst.hpp"
 #include "dataplane/core/types.hpp"
 #include "dataplane/parse/place.hpp"
@@ -14,6 +16,7 @@ namespace lf::parse {
 
 struct State {
   Places places;
+  __m256i sums[kBurstMax + 3];  // scratch (parse/sums.hpp)
 };
 
 // The packets of a burst by what they are, refused ones left out.
@@ -27,7 +30,7 @@ void run(const Table& table, State& state, Burst& burst, Sorted& out, Tsc now) n
 
 // The same a part at a time, for a caller who has work for the time between two parts: begin(),
 // then part() for all positions in ascending order.
-void begin(State& state, Burst& burst, Sorted& out) noexcept;
+void begin(const Table& table, State& state, Burst& burst, Sorted& out) noexcept;
 void part(const Table& table, State& state, Burst& burst, uint32_t first, uint32_t end,
           Sorted& out) noexcept;
 

@@ -1,7 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/parse/table.hpp"
 
+#include <atomic>
+
 namespace lf::parse {
+
+TableId::TableId() {
+  static std::atomic<uint64_t> last{0};
+  value_ = last.fetch_add(1, std::memory_order_relaxed) + 1;
+}
 namespace {
 
 template <typename Item, typename Hash>

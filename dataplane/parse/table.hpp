@@ -42,7 +42,22 @@ struct FlowAddress {
 
 inline constexpr size_t kPlacesMin = 8;
 
+// Tells tables apart, also those that had the same address one after the other. Never 0.
+class TableId {
+ public:
+  TableId();
+  TableId(const TableId&) : TableId() {}  // the copy may become another one
+  TableId(TableId&&) = default;
+  TableId& operator=(const TableId&) { return *this = TableId(); }
+  TableId& operator=(TableId&&) = default;
+  uint64_t value() const noexcept { return value_; }
+
+ private:
+  uint64_t value_;
+};
+
 struct Table {
+  TableId id;  // what a worker knows of a table is good for this one; a new one for every change
   net::Ports ports;
   // Open-addressed maps: sizes are powers of two, at most half full.
   std::vector<Endpoint> endpoints = std::vector<Endpoint>(kPlacesMin);

@@ -31,6 +31,14 @@ void want_exactly(Place& p, size_t at, const void* bytes, size_t count) noexcept
   std::memcpy(p.low.data() + (at - kSecond), bytes, count);
 }
 
+// Of a frame's first bytes: destination MAC address, EtherType, version and header length.
+void want_link(Place& p, const uint8_t* frame, bool lcp) noexcept {
+  p.link_mask = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff};
+  std::memcpy(p.link.data(), frame, kUsualIp + 1);
+  constexpr size_t kTotal = kUsualIp + offsetof(rte_ipv4_hdr, total_length);
+  if (lcp) p.link_mask[kTotal] = p.link_mask[kTotal + 1] = 0xff;
+}
+
 void want_ip(Place& p, const rte_ipv4_hdr& ip, uint16_t port) noexcept {
   want(p, kUsualIp + offsetof(rte_ipv4_hdr, fragment_offset), 0x3f, 0, 0);
   want(p, kUsualIp + offsetof(rte_ipv4_hdr, fragment_offset) + 1, 0xff, 0, 0);
@@ -43,6 +51,8 @@ void want_ip(Place& p, const rte_ipv4_hdr& ip, uint16_t port) noexcept {
 }
 
 void want_lcp(Place& p, bool commands) noexcept {
+  constexpr uint16_t kLengthsFit = 0;  // what differs from lengths_of()
+  want_exactly(p, kUsualUdp + offsetof(rte_udp_hdr, dgram_len), &kLengthsFit, sizeof kLengthsFit);
   static_assert(lcp::kFlagsKnown == 3);
   static_assert(static_cast<Kind>(lcp::Type::command) == Kind::command &&
                 static_cast<Kind>(lcp::Type::reply) == Kind::reply);
@@ -59,10 +69,12 @@ void want_lcp(Place& p, bool commands) noexcept {
 // The metadata of its packets, as far as they have it in common.
 Meta common_meta(const Place& p, uint16_t from, uint8_t protocol) noexcept {
   Meta m;
+  m.service = 0;
   m.l3_offset = kUsualIp;
   m.l4_offset = kUsualUdp;
   m.ip_version = 4;
   m.in_port = static_cast<uint8_t>(from);
+  if (p.endpoint != nullptr) m.lcp_offset = kUsualLcp;
   if (p.flow == nullptr) return m;
   m.kind = Kind::flow;
   m.service = p.flow->service;
@@ -85,11 +97,12 @@ void make(const Table& t, Place& p, const UsualFrame& f, uint64_t key) noexcept 
   p.shortest = std::max<uint32_t>(p.least, kSecond + kVector);
   if (p.endpoint == nullptr && p.flow == nullptr) p.segments_and_port = 0;  // fits no packet
   p.port_checks_sums = port.rx_ip_checksum || port.rx_udp_checksum;
-  std::memcpy(p.link.data(), f.data, p.link.size());
+  p.is_plain = p.endpoint != nullptr && !p.port_checks_sums;
+  want_link(p, f.data, p.endpoint != nullptr);
   want_ip(p, ip, udp.dst_port);
   if (p.endpoint != nullptr) want_lcp(p, p.endpoint->takes_commands);
   const Meta common = common_meta(p, f.mbuf->port, protocol);
-  std::memcpy(p.common.data(), reinterpret_cast<const uint8_t*>(&common) + kVector, kVector);
+  std::memcpy(p.ids.data(), reinterpret_cast<const uint8_t*>(&common) + kIds, kVector);
 }
 
 // Whether a place can be made of it: then its link header is the same for all packets there.
@@ -124,8 +137,10 @@ bool port_says_wrong(const Table& t, rte_mbuf* m, uint32_t udp_size) noexcept {
   const UsualFrame f = usual_frame(m);
   const net::Port& port = t.ports[f.mbuf->port];
   return bad_ipv4_checksum(port, f.mbuf, f.ip()) ||
-         (udp_size != 0 &&
-          bad_udp_sum(port, f.mbuf, [&] { return net::command_sum_ipv4(&f.udp(), udp_size); }));
+         (udp_size != 0 && bad_udp_sum(port, f.mbuf, [&] {
+            return net::pseudo_sum_ipv4(f.ip().src_addr, f.ip().dst_addr, IPPROTO_UDP, udp_size) +
+                   net::sum_bytes(&f.udp(), udp_size);
+          }));
 }
 
 }  // namespace lf::parse

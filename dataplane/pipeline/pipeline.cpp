@@ -127,7 +127,7 @@ void Pipeline::stages(const Snapshot& snapshot, Burst& burst, Tsc now, Outbox& o
 void Pipeline::parse_all(const Snapshot& snapshot, Burst& burst) noexcept {
   State& s = *state_;
   const Selection& commands = s.sorted.commands;
-  parse::begin(s.parse, burst, s.sorted);
+  parse::begin(*snapshot.parse, s.parse, burst, s.sorted);
   for (uint32_t first = 0; first < burst.count; first += kPart) {
     const uint32_t known = commands.count;
     parse::part(*snapshot.parse, s.parse, burst, first,

@@ -84,7 +84,6 @@ class Rig {
   uint32_t kept() const;
   audit::Ring& audit() { return *audit_; }  // with Options::audit_records
   const forward::Slots& slots() const { return slots_; }
-  parse::Table& parse_table() { return *parse_; }
 
   bool control_is_full = false;
   bool port_is_full = false;

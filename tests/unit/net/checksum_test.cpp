@@ -70,21 +70,6 @@ TEST(Checksum, EveryLengthAndAlignment) {
     }
 }
 
-TEST(Checksum, SumOfADatagramWithACommand) {
-  Bytes all(400);
-  for (size_t i = 0; i < all.size(); ++i) all[i] = static_cast<uint8_t>(i * 197 + 11);
-  for (const uint8_t fill : {0, 0xff}) {
-    for (size_t size = 88; size + 8 < all.size(); ++size) {
-      auto* udp = reinterpret_cast<rte_udp_hdr*>(all.data() + 8);  // behind the addresses
-      udp->dgram_len = __builtin_bswap16(static_cast<uint16_t>(size));
-      ASSERT_EQ(fold(command_sum_ipv4(udp, static_cast<uint32_t>(size))),
-                fold(sum_bytes(all.data(), 8 + size) + (17 << 8) + udp->dgram_len))
-          << size;
-    }
-    std::fill(all.begin(), all.begin() + 96, fill);
-  }
-}
-
 TEST(Checksum, LargestDatagramOfOnes) {
   const Bytes ones(65535, 0xff);
   EXPECT_EQ(fold(sum_bytes(ones.data(), ones.size())), wire(naive_sum(ones)));

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+// The two checksums of usual commands and replies, IPv4's and UDP's, for a part of a burst at a
+// time: each frame leaves a vector of partial sums, and four frames are added up and compared at
+// once. Nearly all sums are right, so nobody asks whose was wrong: the part is parsed again then.
+// Of use to the parse stage alone.
+#pragma once
+
+#include <immintrin.h>
+#include <netinet/in.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "dataplane/net/offsets.hpp"
+#include "dataplane/parse/checks.hpp"
+
+namespace lf::parse {
+
+inline __m256i load(const void* bytes) noexcept {
+  return _mm256_loadu_si256(static_cast<const __m256i*>(bytes));
+}
+
+// Where the vectors of a frame begin that its sums are made of. The last one ends with the packet
+// and begins with bytes that the one before has counted; they are masked out.
+inline constexpr uint32_t kSumsFrom = net::kUsualIp, kSumsSecond = kSumsFrom + 32,
+                          kSumsThird = kSumsFrom + 64, kSumsRest = kSumsFrom + 96;
+
+// By the frame's length modulo 32: a mask of the bytes of that last vector that count, which are 1
+// to 32. It ends with the frame, or one byte later where the length is odd, so that words of the
+// frame are words of the vector.
+alignas(64) static constexpr auto kRestMasks = [] {
+  std::array<std::array<uint8_t, 32>, 32> masks{};
+  for (size_t length = 0; length < 32; ++length) {
+    const size_t count = (length + 32 * kSumsRest - kSumsRest - 1) % 32 + 1;
+    for (size_t k = 0; k < count; ++k) masks[length][32 - (count + count % 2) + k] = 0xff;
+  }
+  return masks;
+}();
+static_assert(kSumsRest % 2 == 0);
+
+// A constant for a register of a loop: left to itself, GCC makes it anew in every turn.
+LF_INLINE __m256i kept(__m256i constant) noexcept {
+  asm("" : "+x"(constant));
+  return constant;
+}
+
+// What the words of a frame are made sums with.
+struct Weights {
+  const __m256i bias = kept(_mm256_set1_epi16(-0x8000));
+  const __m256i all = kept(_mm256_set1_epi16(1));
+  const __m256i ip_header = kept(_mm256_setr_epi16(1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0));
+  // From the addresses on; the length counts for the pseudo-header too.
+  const __m256i datagram = kept(_mm256_setr_epi16(0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 2, 1, 1, 1));
+};
+
+// The partial sums of a frame: in each half of the vector two of IPv4, then two of UDP. `length`:
+// of the frame, which ends with the packet; at least that of an LCP header in it. Products of
+// signed words are added in pairs, so words are turned into signed ones first: each is taken for
+// 0x8000 less, which the total makes good (are_right()).
+LF_INLINE __m256i sums_of(const Weights& w, const uint8_t* frame, uint32_t length) noexcept {
+  const auto sum = [&w](__m256i words) LF_INLINE_LAMBDA {
+    return _mm256_madd_epi16(_mm256_xor_si256(words, w.bias), w.all);
+  };
+  const __m256i first = _mm256_xor_si256(load(frame + kSumsFrom), w.bias);
+  __m256i udp = _mm256_madd_epi16(first, w.datagram);
+  udp = _mm256_add_epi32(udp, sum(load(frame + kSumsSecond)));
+  udp = _mm256_add_epi32(udp, sum(load(frame + kSumsThird)));
+  for (uint32_t at = kSumsRest; length > at + 32; at += 32) [[unlikely]] {
+      udp = _mm256_add_epi32(udp, sum(load(frame + at)));
+      udp = _mm256_add_epi32(udp, _mm256_set1_epi32(0x10000));  // 1 of a sum: nothing to make good
+    }
+  const __m256i last = load(frame + ((length + 1) & ~1u) - 32);
+  udp = _mm256_add_epi32(udp, sum(_mm256_and_si256(last, load(kRestMasks[length % 32].data()))));
+  return _mm256_hadd_epi32(_mm256_madd_epi16(first, w.ip_header), udp);
+}
+
+// Whether those of `count` frames are right. Writes up to three more behind them.
+LF_INLINE bool are_right(__m256i* sums, size_t count) noexcept {
+  // What the signed words lack: IPv4's ten; UDP's ten, the length once more, and three vectors.
+  // And the pseudo-header's protocol.
+  constexpr int kIpv4 = 10 * 0x8000, kUdp = (10 + 1 + 3 * 16) * 0x8000 + (IPPROTO_UDP << 8);
+  const __m256i missing = _mm256_setr_epi32(kIpv4, kUdp, kIpv4, kUdp, kIpv4, kUdp, kIpv4, kUdp);
+  const __m256i right = _mm256_set1_epi32(0xffff);
+  for (size_t k = count; k % 4 != 0; ++k) sums[k] = sums[0];
+  __m256i wrong = _mm256_setzero_si256();
+  for (size_t k = 0; k < count; k += 4) {
+    const __m256i a = _mm256_hadd_epi32(sums[k], sums[k + 1]);
+    const __m256i b = _mm256_hadd_epi32(sums[k + 2], sums[k + 3]);
+    __m256i sum = _mm256_add_epi32(_mm256_permute2x128_si256(a, b, 0x20),
+                                   _mm256_permute2x128_si256(a, b, 0x31));
+    sum = _mm256_add_epi32(sum, missing);
+    // Folded once: not 0, and below 2 * 0xffff, so right ones are 0xffff.
+    const __m256i folded =
+        _mm256_add_epi32(_mm256_and_si256(sum, right), _mm256_srli_epi32(sum, 16));
+    wrong = _mm256_or_si256(wrong, _mm256_xor_si256(folded, right));
+  }
+  return _mm256_testz_si256(wrong, wrong) != 0;
+}
+
+}  // namespace lf::parse
