@@ -2,12 +2,14 @@
 #include "dataplane/rewrite/rewrite.hpp"
 
 #include <immintrin.h>
+#include <rte_ether.h>
 #include <rte_ip.h>
 #include <rte_udp.h>
 
 #include <cstddef>
 #include <cstring>
 
+#include "dataplane/core/metas.hpp"
 #include "dataplane/net/address.hpp"
 #include "dataplane/net/checksum.hpp"
 #include "dataplane/net/link.hpp"
@@ -48,52 +50,52 @@ void complete_checksum(const net::Port& out, rte_mbuf* m, const Meta& meta) noex
   }
 }
 
-// Checksums are updated by RFC 1624, equation 3, with sums modulo 0xffff; a number is taken away by
-// adding its complement. `change`: what the addresses add.
-void set_udp_ends(rte_udp_hdr& udp, uint64_t change, const Ends& ends) noexcept {
+constexpr uint64_t kNothing = uint64_t{0xffff} << 32;  // modulo 0xffff; keeps differences positive
+
+// Checksums are updated by RFC 1624, equation 3, with sums modulo 0xffff: what the datagram lost
+// the field gains. `lost`: what the words that changed before the ports add up to less, which is
+// negative where it is more.
+[[gnu::always_inline]] inline void set_udp_ends(rte_udp_hdr& udp, uint64_t lost,
+                                                const Ends& ends) noexcept {
   uint32_t before;
   std::memcpy(&before, &udp, sizeof before);
   const uint32_t after = ends.source_port | uint32_t{ends.destination_port} << 16;
   std::memcpy(&udp, &after, sizeof after);
   static_assert(offsetof(rte_udp_hdr, src_port) == 0 && offsetof(rte_udp_hdr, dst_port) == 2);
   if (udp.dgram_cksum == 0) return;  // over IPv4: the sender made none
-  udp.dgram_cksum = net::udp_checksum_of(static_cast<uint16_t>(~udp.dgram_cksum) + change + after +
-                                         static_cast<uint32_t>(~before));
+  // Folded it is never 0, which would say "none", but 0xffff.
+  udp.dgram_cksum = net::fold(kNothing + udp.dgram_cksum + lost + before - after);
 }
 
 // kHops is added to the TTL: -1 on the way, +1 to take that back.
 template <int kHops>
 [[gnu::always_inline]] inline void set_ipv4_ends(rte_ipv4_hdr& ip, rte_udp_hdr& udp,
                                                  const Ends& ends) noexcept {
-  uint64_t before;
-  std::memcpy(&before, &ip.src_addr, sizeof before);
-  static_assert(offsetof(rte_ipv4_hdr, dst_addr) == offsetof(rte_ipv4_hdr, src_addr) + 4);
-  ip.src_addr = net::to_ipv4(ends.source);
-  ip.dst_addr = net::to_ipv4(ends.destination);
-  const uint64_t change = net::half_sum(~before) + ip.src_addr + ip.dst_addr;
+  const uint32_t source = net::to_ipv4(ends.source), destination = net::to_ipv4(ends.destination);
+  const uint64_t lost = (uint64_t{ip.src_addr} + ip.dst_addr) - (uint64_t{source} + destination);
+  ip.src_addr = source;
+  ip.dst_addr = destination;
   ip.time_to_live = static_cast<uint8_t>(ip.time_to_live + kHops);  // first byte of its word
-  constexpr uint16_t kChange = kHops < 0 ? 0xffff + kHops : kHops;
-  ip.hdr_checksum = net::checksum_of(static_cast<uint16_t>(~ip.hdr_checksum) + change + kChange);
-  set_udp_ends(udp, change, ends);
+  // The complement of a folded number: 0 rather than 0xffff.
+  ip.hdr_checksum =
+      net::checksum_of(kNothing + static_cast<uint64_t>(kHops) - lost - ip.hdr_checksum);
+  set_udp_ends(udp, lost, ends);
 }
 
 uint64_t address_sum(const IpAddress& a) noexcept {
   return net::half_sum(a.hi) + net::half_sum(a.lo);
 }
-IpAddress complement(const IpAddress& a) noexcept {
-  return {~a.hi, ~a.lo};
-}
 
 template <int kHops>
 void set_ipv6_ends(uint8_t* l3, rte_udp_hdr& udp, const Ends& ends) noexcept {
   auto& ip = *reinterpret_cast<rte_ipv6_hdr*>(l3);
-  const uint64_t change = address_sum(complement(net::from_ipv6(ip.src_addr))) +
-                          address_sum(complement(net::from_ipv6(ip.dst_addr))) +
-                          address_sum(ends.source) + address_sum(ends.destination);
+  const uint64_t lost = address_sum(net::from_ipv6(ip.src_addr)) +
+                        address_sum(net::from_ipv6(ip.dst_addr)) - address_sum(ends.source) -
+                        address_sum(ends.destination);
   net::to_ipv6(ends.source, ip.src_addr);
   net::to_ipv6(ends.destination, ip.dst_addr);
   ip.hop_limits = static_cast<uint8_t>(ip.hop_limits + kHops);
-  set_udp_ends(udp, change, ends);
+  set_udp_ends(udp, lost, ends);
 }
 
 template <int kHops>
@@ -139,6 +141,16 @@ void set_macs(uint8_t* frame, const forward::Node& node) noexcept {
     complete_checksum(ports[meta.out_port], m, meta);
 }
 
+// Kept out of the loop for usual ones.
+[[gnu::noinline]] void to_any_node(const net::Ports& ports, rte_mbuf* m, Meta& meta,
+                                   const forward::Node& node) noexcept {
+  net::set_link(m, meta, node.mac, node.source_mac, node.vlan_tci);
+  if (node.mode == forward::Mode::proxy) {
+    set_ends(ports[meta.out_port], m, meta,
+             {node.source, node.address, node.source_port, node.port});
+  }
+}
+
 // What complete_checksum() left to the port is left to whoever sends the packet next.
 void take_back_offload(rte_mbuf* m, const Meta& meta) noexcept {
   m->ol_flags &=
@@ -173,23 +185,29 @@ uint64_t eight_from_kind(const Meta& meta) noexcept {
 Some fit(const forward::Table& table, Burst& burst, Selection& live, Selection& too_big) noexcept {
   uint64_t parsed = 0;  // by OR: the byte of a member is 0 when it is so in all
   uint8_t retries = 0, any_port = 0, all_ports = 0xff;
-  uint32_t fitting = 0;
-  const forward::Node* nodes = table.nodes.data();
+  uint32_t lengths = 0;    // by OR: none is longer
+  uint16_t mtus = 0xffff;  // by AND: none is smaller
+  Meta* const metadata = metas(burst);
+  const forward::Node* const nodes = table.nodes.data();
   for (const size_t i : live) {
-    Meta* meta = burst.meta + i;
-    const forward::Node& node = nodes[meta->node];
-    meta->out_port = node.out_port;
-    parsed |= eight_from_kind(*meta);
-    retries |= meta->is_retry;
+    Meta& meta = metadata[i];
+    const forward::Node& node = nodes[meta.node];
+    meta.out_port = node.out_port;
+    parsed |= eight_from_kind(meta);
+    retries |= meta.is_retry;
     any_port |= node.out_port;
     all_ports &= node.out_port;
-    fitting += fits(burst.packets[i], *meta, node.mtu);
+    mtus &= node.mtu;
+    lengths |= burst.packets[i]->pkt_len;
   }
-  if (fitting != live.count) [[unlikely]] {
-    for (const uint8_t i : live)
-      if (!fits(burst.packets[i], burst.meta[i], table.nodes[burst.meta[i].node].mtu))
-        burst.decide(i, Verdict::too_big);
-    part(burst, live, too_big);
+  if (lengths > uint32_t{mtus} + sizeof(rte_ether_hdr)) [[unlikely]] {  // it may be
+    bool some_too_big = false;
+    for (const uint8_t i : live) {
+      if (fits(burst.packets[i], burst.meta[i], table.nodes[burst.meta[i].node].mtu)) continue;
+      burst.decide(i, Verdict::too_big);
+      some_too_big = true;
+    }
+    if (some_too_big) part(burst, live, too_big);
   }
   constexpr auto byte_of = [](size_t member) { return 8 * (member - offsetof(Meta, kind)); };
   return {.replayable = (parsed >> byte_of(offsetof(Meta, replayable)) & 0xff) != 0,
@@ -200,20 +218,17 @@ Some fit(const forward::Table& table, Burst& burst, Selection& live, Selection& 
 
 void to_nodes(const forward::Table& table, const net::Ports& ports, Burst& burst,
               const Selection& live) noexcept {
-  for (const uint8_t i : live) {
-    Meta& meta = burst.meta[i];
+  Meta* const metadata = metas(burst);
+  const forward::Node* const nodes = table.nodes.data();
+  for (const size_t i : live) {
+    Meta& meta = metadata[i];
     rte_mbuf* m = burst.packets[i];
-    const forward::Node& node = table.nodes[meta.node];
+    const forward::Node& node = nodes[meta.node];
     meta.verdict = Verdict::forwarded;
-    if (net::offsets_of(meta) == net::kUsualOffsets && node.vlan_tci == 0) [[likely]] {
+    if (net::offsets_of(meta) == net::kUsualOffsets && node.vlan_tci == 0) [[likely]]
       to_usual_node(ports, m, meta, node);
-      continue;
-    }
-    net::set_link(m, meta, node.mac, node.source_mac, node.vlan_tci);
-    if (node.mode == forward::Mode::proxy) {
-      set_ends(ports[meta.out_port], m, meta,
-               {node.source, node.address, node.source_port, node.port});
-    }
+    else
+      to_any_node(ports, m, meta, node);
   }
 }
 
