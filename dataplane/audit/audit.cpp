@@ -30,17 +30,28 @@ uint32_t flag(bool set, uint32_t which) noexcept {
          flag(m.origin == Origin::intake, Record::kFromIntake) | flag(unkept, Record::kUnkept);
 }
 
-uint8_t flags_of(const Meta& m) noexcept {
+[[gnu::noinline]] uint8_t all_flags(const Meta& m) noexcept {
   // The policy stage gives every command that it saw a version, or the released command's rule.
-  static_assert(Record::kAuthenticated == 1 && Record::kCommsDegraded == 2 && Record::kRetry == 4);
-  uint32_t flags = uint32_t{m.authenticated} + 2u * m.comms_degraded + 4u * m.is_retry +
-                   flag(m.policy_version != 0, Record::kEvaluated) +
-                   flag(m.org != kNoOrg, Record::kOrgKnown);
-  if (m.origin != Origin::wire || m.replayable) [[unlikely]] {
-    flags |= rare_flags(m);
-    if ((flags & Record::kReleased) != 0) flags &= ~uint32_t{Record::kEvaluated};
-  }
+  uint32_t flags = flag(m.authenticated, Record::kAuthenticated) |
+                   flag(m.comms_degraded, Record::kCommsDegraded) |
+                   flag(m.is_retry, Record::kRetry) |
+                   flag(m.policy_version != 0, Record::kEvaluated) |
+                   flag(m.org != kNoOrg, Record::kOrgKnown) | rare_flags(m);
+  if ((flags & Record::kReleased) != 0) flags &= ~uint32_t{Record::kEvaluated};
   return static_cast<uint8_t>(flags);
+}
+
+// Mostly two are set and the rare ones are not.
+[[gnu::always_inline]] inline uint8_t flags_of(const Meta& m) noexcept {
+  if (m.policy_version == 0 || m.org == kNoOrg || m.origin != Origin::wire || m.replayable)
+      [[unlikely]]
+    return all_flags(m);
+  static_assert(Record::kAuthenticated == 1 && Record::kCommsDegraded == 2 && Record::kRetry == 4);
+  static_assert(offsetof(Meta, is_retry) == offsetof(Meta, comms_degraded) + 2);
+  uint32_t both;  // bools, two bytes apart
+  std::memcpy(&both, &m.comms_degraded, sizeof both);
+  return static_cast<uint8_t>(Record::kEvaluated + Record::kOrgKnown + uint32_t{m.authenticated} +
+                              2 * _pext_u32(both, 0x10001));
 }
 
 // Neighbours that a record has in common with the header and with Meta are copied together.
@@ -58,28 +69,43 @@ static_assert(offsetof(Record, command_id) == offsetof(Record, trace_id) + 16 &&
               offsetof(Meta, target_group) == offsetof(Meta, role_bits) + 12 &&
               offsetof(Record, group) == offsetof(Record, role_bits) + 12 &&
               offsetof(Meta, node) == offsetof(Meta, role_bits) + 14 &&
+              offsetof(Meta, target_id) % sizeof(__m128i) == 0 &&
+              offsetof(Meta, org_id) == offsetof(Meta, target_id) + 8 &&
+              offsetof(Record, target_id) == offsetof(Record, org_id) + 8 &&
+              offsetof(Record, policy_version) == offsetof(Record, org_id) + 12 &&
+              offsetof(Meta, mfa_level) == offsetof(Meta, clearance) + 1 &&
               offsetof(Record, worker) == offsetof(Record, kind) + 1 &&
               offsetof(Meta, severity) == offsetof(Meta, intent) + 1 &&
               offsetof(Record, severity) == offsetof(Record, intent) + 1);
 
-void write(Record& r, const Meta& m, uint8_t worker, uint64_t now_us) noexcept {
+// `kind`: with the worker behind it, as they lie in a record.
+[[gnu::always_inline]] inline void write(Record& r, const Meta& m, uint16_t kind,
+                                         uint64_t now_us) noexcept {
   const lcp::Header& h = *m.lcp;
   r.time_us = now_us;
   // Both ids at once, which stand the other way round in the header.
   const __m256i ids = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(h.command_id));
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(r.trace_id), _mm256_permute4x64_epi64(ids, 0x4e));
-  std::memcpy(&r.org_id, &m.org_id, 8);
-  r.target_id = m.target_id;
-  r.policy_version = m.policy_version;
+  // Four words: of those from target_id on the third, the fourth and the first, then the version.
+  const __m128i words = _mm_load_si128(reinterpret_cast<const __m128i*>(
+      reinterpret_cast<const uint8_t*>(&m) + offsetof(Meta, target_id)));
+  _mm_storeu_si128(
+      reinterpret_cast<__m128i*>(reinterpret_cast<uint8_t*>(&r) + offsetof(Record, org_id)),
+      _mm_insert_epi32(_mm_shuffle_epi32(words, _MM_SHUFFLE(0, 0, 3, 2)),
+                       static_cast<int>(m.policy_version), 3));
   std::memcpy(&r.role_bits, &m.role_bits, kDecisionSize);
-  const auto kind = static_cast<uint16_t>(static_cast<uint32_t>(RecordKind::decision) |
-                                          uint32_t{worker} << 8);
   std::memcpy(&r.kind, &kind, 2);
   std::memcpy(&r.intent, &m.intent, 2);
-  r.clearance_mfa = static_cast<uint8_t>(m.clearance | m.mfa_level << 4);
+  uint16_t levels;
+  std::memcpy(&levels, &m.clearance, 2);
+  r.clearance_mfa = static_cast<uint8_t>(_pext_u32(levels, 0x0f0f));
   r.flags = flags_of(m);
   r.outcome = static_cast<uint8_t>(m.outcome);
   r.verdict = static_cast<uint8_t>(m.verdict);
+}
+
+uint16_t decision_of(uint8_t worker) noexcept {
+  return static_cast<uint16_t>(static_cast<uint32_t>(RecordKind::decision) | uint32_t{worker} << 8);
 }
 
 [[gnu::noinline]] void lose(State& s, const Meta& m, uint64_t sequence, uint64_t now_us) noexcept {
@@ -127,7 +153,7 @@ void append_end(State& state, const Meta& kept, Verdict end, uint64_t now_us) no
     return;
   }
   Record& r = state.ring->at(state.head);
-  write(r, kept, state.worker, now_us);
+  write(r, kept, decision_of(state.worker), now_us);
   r.verdict = static_cast<uint8_t>(end);
   r.flags &= static_cast<uint8_t>(~Record::kUnkept);
   if (end == Verdict::none) r.flags |= Record::kUnkept;
@@ -141,23 +167,25 @@ void append(State& state, const Burst& burst, const Selection& packets, uint64_t
   if (!state.ring || !state.ring->enabled() || packets.count == 0) return;
   const uint64_t left = make_room(state, packets.count);
   // Known for the whole loop: what it writes could be anything, as far as the compiler sees.
-  Record* const records = &state.ring->at(0);
-  const uint64_t mask = state.ring->capacity() - 1, head = state.head;
-  const uint8_t worker = state.worker;
+  Record* const first = &state.ring->at(0);
+  Record* const last = first + (state.ring->capacity() - 1);
+  Record* next = &state.ring->at(state.head);
+  const uint16_t kind = decision_of(state.worker);
   const Meta* const meta = metas(burst);
   uint32_t written = 0, lost = 0;
   for (const uint8_t i : packets) {
     const Meta& m = meta[i];
     if (!m.lcp) continue;
-    if (written == left) {
+    if (written == left) [[unlikely]] {
       lose(state, m, state.sequence + written + lost, now_us);
       ++lost;
       continue;
     }
-    write(records[(head + written) & mask], m, worker, now_us);
+    write(*next, m, kind, now_us);
+    next = next == last ? first : next + 1;
     ++written;
   }
-  state.head = head + written;
+  state.head += written;
   state.sequence += written + lost;
   state.recorded.add(written);
   if (lost > 0) state.lost.add(lost);
