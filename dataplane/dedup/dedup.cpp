@@ -1,6 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/dedup/dedup.hpp"
 
+#include <immintrin.h>
+
+#include <cstddef>
+#include <cstring>
+
+#include "dataplane/core/metas.hpp"
+#include "dataplane/ledger/hash_lanes.hpp"
+
 namespace lf::dedup {
 namespace {
 
@@ -96,33 +104,81 @@ bool take(State& state, Burst& burst, uint32_t i, uint32_t k) noexcept {
   return false;
 }
 
+constexpr uint32_t kLanes = ledger::Hasher::kLanes;
+
+// The space of a command as if its tag were right: the id of the organisation, and a bit above it
+// where there is no tag.
+[[gnu::always_inline]] inline __m128i space_as_proven(const Meta& m) noexcept {
+  static_assert(lcp::kFlagTagged == 1 && offsetof(Meta, flags) == offsetof(Meta, org_id) + 8 &&
+                sizeof(Meta) >= offsetof(Meta, org_id) + 16);
+  static_assert(ledger::space_of(0, false) == uint64_t{1} << 32 && ledger::space_of(7, true) == 7);
+  const auto* from = reinterpret_cast<const uint8_t*>(&m) + offsetof(Meta, org_id);
+  const __m128i order = _mm_setr_epi8(0, 1, 2, 3, 8, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1);
+  const __m128i org_and_flags =
+      _mm_shuffle_epi8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)), order);
+  const __m128i turned = _mm_xor_si128(org_and_flags, _mm_setr_epi32(0, lcp::kFlagTagged, 0, 0));
+  return _mm_and_si128(turned, _mm_setr_epi32(-1, lcp::kFlagTagged, 0, 0));
+}
+
+bool has_tag(const Meta& m) noexcept {
+  return (m.flags & lcp::kFlagTagged) != 0;
+}
+
+// Which of the commands have a tag, a bit each from bit 0 on.
+uint64_t tagged_ones(const Meta* first, uint32_t count) noexcept {
+  uint64_t bits = 0;
+  for (uint32_t k = 0; k < count; ++k) bits |= uint64_t{has_tag(first[k])} << k;
+  return bits;
+}
+
+// kLanes commands, one behind the other in the burst. Returns which of them have a tag.
+uint64_t expect_neighbours(const Ledger& ledger, const Meta* first, ledger::Hash* hashes) noexcept {
+  ledger.hasher().lanes([first](uint32_t k) { return first[k].lcp->command_id; },
+                        [first](uint32_t k) { return space_as_proven(first[k]); }, hashes);
+  uint8_t all = first->flags, any = first->flags;
+#pragma GCC unroll 8
+  for (uint32_t k = 0; k < kLanes; ++k) {
+    ledger.prefetch(hashes[k]);
+    all &= first[k].flags;
+    any |= first[k].flags;
+  }
+  if (((all ^ any) & lcp::kFlagTagged) != 0) [[unlikely]]
+    return tagged_ones(first, kLanes);
+  return (all & lcp::kFlagTagged) != 0 ? (uint64_t{1} << kLanes) - 1 : 0;
+}
+
+// Any commands, at least one.
+void expect_some(const Ledger& ledger, State& state, const Burst& burst, const uint8_t* positions,
+                 uint32_t count) noexcept {
+  for (uint32_t k = 0; k < count; ++k) {
+    const Meta& m = burst.meta[positions[k]];
+    const uint64_t tagged = m.flags & lcp::kFlagTagged;
+    state.names[k] = {m.lcp->command_id, ledger::space_of(m.org_id, tagged)};
+    state.hashed |= uint64_t{1} << positions[k];
+    state.as_proven |= tagged << positions[k];
+  }
+  ledger.hasher().run(state.names, count, state.fresh_hashes);
+  for (uint32_t k = 0; k < count; ++k) {
+    state.hashes[positions[k]] = state.fresh_hashes[k];
+    ledger.prefetch(state.fresh_hashes[k]);
+  }
+}
+
 }  // namespace
 
 void expect(const Ledger& ledger, State& state, const Burst& burst, const Selection& commands,
             uint32_t first) noexcept {
   if (first == 0) state.hashed = state.as_proven = 0;
   const uint8_t* positions = commands.index + first;
-  const uint32_t count = commands.count - first;
-  if (count == 0) return;
-  uint64_t hashed = 0, as_proven = 0;
-  for (uint32_t k = 0; k < count; ++k) {
-    const uint8_t i = positions[k];
-    const Meta& m = burst.meta[i];
-    const uint64_t tagged = m.flags & lcp::kFlagTagged;
-    static_assert(lcp::kFlagTagged == 1);
-    state.names[k] = {m.lcp->command_id, ledger::space_of(m.org_id, tagged)};
-    hashed |= uint64_t{1} << i;
-    as_proven |= tagged << i;
+  uint32_t count = commands.count - first;
+  // Mostly there is nothing between them.
+  for (; count >= kLanes; positions += kLanes, count -= kLanes) {
+    const uint32_t at = positions[0];
+    if (positions[kLanes - 1] - at != kLanes - 1) break;
+    state.as_proven |= expect_neighbours(ledger, metas(burst) + at, &state.hashes[at]) << at;
+    state.hashed |= ((uint64_t{1} << kLanes) - 1) << at;
   }
-  state.hashed |= hashed;
-  state.as_proven |= as_proven;
-  // Mostly there is nothing between them: then hashes are made where they belong.
-  const bool together = positions[count - 1] - positions[0] == static_cast<int>(count - 1);
-  ledger::Hash* hashes = together ? &state.hashes[positions[0]] : state.fresh_hashes;
-  ledger.hasher().run(state.names, count, hashes);
-  for (uint32_t k = 0; k < count; ++k) ledger.prefetch(hashes[k]);
-  if (together) return;
-  for (uint32_t k = 0; k < count; ++k) state.hashes[positions[k]] = hashes[k];
+  if (count != 0) expect_some(ledger, state, burst, positions, count);
 }
 
 void run(Ledger& ledger, State& state, Burst& burst, Selection& commands, Tsc now) noexcept {

@@ -52,9 +52,16 @@ struct Name {
 
 class Hasher {
  public:
+  static constexpr uint32_t kLanes = 8;  // blocks in flight: hides the latency of a round
+
   explicit Hasher(const Secret& secret) noexcept;
 
   void run(const Name* names, uint32_t count, Hash* out) const noexcept;
+  // kLanes names that are not there as such, see hash_lanes.hpp. `id`: lane -> its 16 bytes;
+  // `space`: lane -> vector.
+  template <typename Id, typename Space>
+  void lanes(Id&& id, Space&& space, Hash* out) const noexcept;
+
   Hash one(const Name& name) const noexcept {
     Hash h;
     run(&name, 1, &h);
