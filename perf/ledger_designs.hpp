@@ -119,20 +119,21 @@ class Tags {
     const __m256i none =
         _mm256_cmpeq_epi32(_mm256_and_si256(lower, all(0xe)), _mm256_setzero_si256());
     const uint32_t full = bits(_mm256_or_si256(old, none)) == 0;
-    const uint32_t own = bits(_mm256_cmpeq_epi32(_mm256_srli_epi32(lower, 20), all(c.group)));
+    const uint32_t own = bits(_mm256_cmpeq_epi32(_mm256_srli_epi32(lower, 20), all(c.group())));
 
-    const uint32_t next = kNextWay[laps];
+    const uint32_t torn = kNext[laps] & kTorn;
+    const uint32_t way = ledger::Bucket::way_at(place_in(kNext[laps]));
     plan.bucket = &b;
-    plan.place = place_of(next & (kWays - 1));
+    plan.place = place_of(way);
     __builtin_prefetch(b.flight(plan.place), 1);
     if (kIds == Ids::beside) __builtin_prefetch(&b.id(plan.place), 1);
     const Word victim{0, b.word[plan.place].load(std::memory_order_acquire)};
     plan.expected = victim.hi;
-    plan.desired = (victim.entered_anew().hi & kLapInHi) | hash_bits | uint64_t{c.group} << 20 |
-                   uint64_t{epoch} << 12 | uint64_t{c.attempt} << 4 |
+    plan.desired = (victim.entered_anew().hi & kLapInHi) | hash_bits | uint64_t{c.group()} << 20 |
+                   uint64_t{epoch} << 12 | uint64_t{c.attempt()} << 4 |
                    static_cast<uint64_t>(kEntering) << 1;
     plan.ref = hash_bits | (c.hash.hi & mask_) * kWays | plan.place;
-    plan.unsteady = (next & kTorn) | ((laps >> (next & 7) ^ victim.lap()) & 1) |
+    plan.unsteady = torn | ((laps >> way ^ victim.lap()) & 1) |
                     (b.word[0].load(std::memory_order_acquire) != first);
     const State state = victim.state();
     plan.live = uint32_t{state != State::none} & uint32_t{age_of(victim, epoch) <= kWindowEpochs};
@@ -140,7 +141,7 @@ class Tags {
     plan.barred = (uint32_t{state == State::accepted} & plan.live) |
                   uint32_t{state == State::writing} | uint32_t{state == kEntering} |
                   (plan.live & (full ^ 1)) |
-                  (plan.live & full & at_share & uint32_t{victim.group() != c.group});
+                  (plan.live & full & at_share & uint32_t{victim.group() != c.group()});
   }
 
   bool enter(const Command& c, const Plan& plan) noexcept {

@@ -112,7 +112,7 @@ void for_each_answered(const Ledger& ledger, uint32_t epoch,
       words[w] = ledger.peek(b, w);
       laps |= words[w].lap() << w;
     }
-    const uint32_t next = kNextWay[laps] & (kWays - 1);
+    const uint32_t next = Bucket::way_at(place_in(kNext[laps]));
     for (uint32_t k = 0; k < kWays; ++k) {
       const Word& word = words[(next + k) % kWays];
       if (word.state() == State::answered && is_live(word, epoch)) take(b, word);

@@ -50,10 +50,7 @@ bool ask(State& state, const Burst& burst, const Selection& commands) noexcept {
     const Meta& m = burst.meta[i];
     asked |= uint64_t{1} << i;
     proven |= uint64_t{m.authenticated} << i;
-    ledger::Command& c = state.commands[k];
-    c.hash = state.hashes[i];
-    c.group = Ledger::group_of(m.org, m.authenticated);
-    c.attempt = m.attempt;
+    state.commands[k] = {state.hashes[i], Ledger::group_of(m.org, m.authenticated), m.attempt};
   }
   return (asked & (~state.hashed | (proven ^ state.as_proven))) == 0;
 }

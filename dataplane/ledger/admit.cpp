@@ -3,72 +3,9 @@
 #include <algorithm>
 #include <bit>
 
-#include "dataplane/ledger/ledger.hpp"
-#include "dataplane/ledger/look.hpp"
+#include "dataplane/ledger/admit_plan.hpp"
 
 namespace lf::ledger {
-namespace {
-
-// A new entry over `victim`.
-uint64_t new_hi(const Command& c, uint32_t epoch, const Word& victim) noexcept {
-  return (victim.entered_anew().hi & kLapInHi) | hash_in_hi(c.hash) |
-         uint64_t{c.group & (kGroups - 1)} << 20 | uint64_t{epoch} << 12 |
-         uint64_t{c.attempt} << 4 | static_cast<uint64_t>(State::accepted) << 1;
-}
-
-// Whether sweep(), whose clock may be an epoch ahead, may be at work on a slot. That takes a swap, so
-// that an entry that goes is counted once.
-bool is_sweepable(const Word& w, uint32_t epoch) noexcept {
-  return w.state() != State::none && age_of(w, epoch) + 1 >= kWindowEpochs;
-}
-
-}  // namespace
-
-// What one look at a command's bucket leads to.
-struct Ledger::Plan {
-  Slot* slot;  // that is next
-  Ref ref;     // of the command, if it is entered there
-  uint64_t expected_lo, expected_hi;
-  uint64_t desired_hi;
-  uint32_t alike;     // ways that may be about the command
-  uint32_t unsteady;  // not 0: what was read is of different moments
-  uint32_t barred;    // not 0: what is in the slot may not be overwritten by this command,
-  bool shielded;      // because the share rule protects it
-  uint8_t live_age;   // 0: overwrites nothing live; else age + 1
-  uint8_t way;        // of the slot
-  uint8_t own;        // when shielded: ways of the command's group
-
-  Word expected() const noexcept { return {expected_lo, expected_hi}; }
-  bool simple() const noexcept { return (alike | unsteady | barred) == 0; }
-};
-
-// A burst's counts: added up here, written once.
-struct Ledger::Tally {
-  uint32_t fresh = 0, full = 0, occupied = 0, evicted_early = 0, evicted_epochs = 0;
-  uint32_t share_evictions = 0, passed_over = 0, contended = 0;
-
-  void entered(const Plan& plan) noexcept {
-    ++fresh;
-    if (plan.live_age == 0) {
-      occupied += plan.expected().state() == State::none;
-      return;
-    }
-    ++evicted_early;
-    evicted_epochs += plan.live_age - 1u;
-  }
-  void add_to(Counts& counts) const noexcept {
-    counts.fresh.add(fresh);
-    counts.occupied.add(occupied);
-    counts.evicted_early.add(evicted_early);
-    counts.evicted_epochs.add(evicted_epochs);
-    if ((full | share_evictions | passed_over | contended) == 0) return;
-    counts.full.add(full);
-    counts.share_evictions.add(share_evictions);
-    counts.passed_over.add(passed_over);
-    counts.contended.add(contended);
-  }
-};
-
 // False: the slot is no longer as it was. Of a lone worker's, sweep() alone can say so.
 inline bool Ledger::change(Slot& slot, const Word& from, const Word& to, uint32_t epoch) noexcept {
   if (!lone_worker_ || is_sweepable(from, epoch)) return slot.replace(from, to);
@@ -76,43 +13,45 @@ inline bool Ledger::change(Slot& slot, const Word& from, const Word& to, uint32_
   return true;
 }
 
-// `kAlone`: nobody else enters commands meanwhile.
-template <bool kAlone>
-inline void Ledger::look_up(const Command& command, uint32_t epoch, Plan& plan) noexcept {
-  const Hash hash = command.hash;
-  Bucket& b = bucket(hash);
-  const uint32_t group = command.group & (kGroups - 1);
-  const Look look = look_at(b, {hash_in_hi(hash), group, epoch});
-  const uint32_t next = kNextWay[look.laps];
-  const uint32_t way = next & (kWays - 1);
-  Slot& slot = b.way(way);
-  const uint64_t lo = slot.lo.load(std::memory_order_acquire);
-  const uint64_t hi = slot.hi.load(std::memory_order_acquire);
-  const Word victim{lo, hi};
-  plan.slot = &slot;
-  plan.way = static_cast<uint8_t>(way);
-  plan.ref = ref_of(hash, way, hash.lo);
-  __builtin_prefetch(&b.flight[Bucket::place(way)], 1);  // record_sent() will write it
-  plan.expected_lo = lo;
-  plan.expected_hi = hi;
+// `front`: of the bucket; `victim`: what is in the slot that is next.
+inline void Ledger::plan_for(const Command& command, Bucket& b, const Front& front,
+                             const Word& victim, uint32_t epoch, Plan& plan) const noexcept {
+  const uint32_t next = kNext[front.laps];
+  const uint32_t place = place_in(next);
+  plan.slot = &b.slot[place];
+  plan.place = static_cast<uint8_t>(place);
+  plan.ref = ref_of(command.hash, place, command.hash.lo);
+  plan.expected_lo = victim.lo;
+  plan.expected_hi = victim.hi;
   plan.desired_hi = new_hi(command, epoch, victim);
-  plan.alike = look.alike;
+  plan.alike = front.alike;
   plan.unsteady = next & kTorn;
-  if constexpr (!kAlone)
-    plan.unsteady |= ((look.laps >> (next & 7) ^ victim.lap()) & 1) |
-                     (b.way(0).hi.load(std::memory_order_acquire) != look.first);
   const State state = victim.state();
   plan.barred = state == State::writing;
   plan.shielded = false;
   plan.live_age = 0;
   const uint32_t age = age_of(victim, epoch);
   if (state == State::none || age > kWindowEpochs) return;
-  const bool full = look.free == 0;
-  plan.own = static_cast<uint8_t>(look.own);
-  plan.shielded = full && static_cast<uint32_t>(std::popcount(look.own)) >= share_ways_ &&
-                  victim.group() != group;
+  const Rest rest = rest_of(b, command.group(), epoch);
+  const bool full = rest.free == 0;
+  plan.own = static_cast<uint8_t>(rest.own);
+  plan.shielded = full && static_cast<uint32_t>(std::popcount(rest.own)) >= share_ways_ &&
+                  victim.group() != command.group();
   plan.barred |= uint32_t{state == State::accepted} | uint32_t{!full} | uint32_t{plan.shielded};
   plan.live_age = static_cast<uint8_t>(age + 1);
+}
+
+void Ledger::look_up(const Command& command, uint32_t epoch, Plan& plan) noexcept {
+  Bucket& b = bucket(command.hash);
+  const Front front = front_of(b, command.entry & kHashInHi);
+  const uint32_t place = place_in(kNext[front.laps]);
+  __builtin_prefetch(&b.flight[place], 1);  // record_sent() will write it
+  const Slot& slot = b.slot[place];
+  const uint64_t lo = slot.lo.load(std::memory_order_acquire);
+  const uint64_t hi = slot.hi.load(std::memory_order_acquire);
+  plan_for(command, b, front, {lo, hi}, epoch, plan);
+  plan.unsteady |= ((front.laps >> Bucket::way_at(place) ^ hi >> 63) & 1) |
+                   (b.way(0).hi.load(std::memory_order_acquire) != front.first);
 }
 
 // Two rounds: first all buckets are read, so that waiting for memory overlaps, then slots are
@@ -127,7 +66,7 @@ uint32_t Ledger::admit(const Command* commands, uint32_t count, Tsc now, Counts&
     return tally.fresh;
   }
   Plan plans[kBurstMax];
-  for (uint32_t k = 0; k < count; ++k) look_up<false>(commands[k], epoch, plans[k]);
+  for (uint32_t k = 0; k < count; ++k) look_up(commands[k], epoch, plans[k]);
   for (uint32_t k = 0; k < count; ++k) {
     Plan& plan = plans[k];
     if (plan.simple()) [[likely]] {
@@ -147,25 +86,6 @@ uint32_t Ledger::admit(const Command* commands, uint32_t count, Tsc now, Counts&
   return tally.fresh;
 }
 
-// For a lone worker. One round, as mostly no swap keeps what follows waiting.
-inline void Ledger::admit_alone(const Command* commands, uint32_t count, uint32_t epoch,
-                                Tally& tally, Admission* out) noexcept {
-  for (uint32_t k = 0; k < count; ++k) {
-    Plan plan;
-    look_up<true>(commands[k], epoch, plan);
-    if (plan.simple() &&
-        change(*plan.slot, plan.expected(), {commands[k].hash.lo, plan.desired_hi}, epoch))
-        [[likely]] {
-      out[k].ref = plan.ref;
-      out[k].result = Lookup::fresh;
-      tally.entered(plan);
-    } else {
-      Plan again = plan;  // keeps `plan` in registers
-      admit_slowly(commands[k], epoch, again, tally, out[k]);
-    }
-  }
-}
-
 // `plan`: the first look's.
 void Ledger::admit_slowly(const Command& command, uint32_t epoch, Plan& plan, Tally& tally,
                           Admission& out) noexcept {
@@ -173,7 +93,7 @@ void Ledger::admit_slowly(const Command& command, uint32_t epoch, Plan& plan, Ta
   out.ref = 0;
   out.result = Lookup::full;
   for (uint32_t looks = 0; looks < kLooksMax; ++looks) {
-    if (looks != 0) look_up<false>(command, epoch, plan);
+    if (looks != 0) look_up(command, epoch, plan);
     if (plan.unsteady != 0) continue;
     bool changed = false;
     for (uint32_t left = plan.alike; left != 0 && !changed; left &= left - 1) {
@@ -216,7 +136,7 @@ void Ledger::admit_slowly(const Command& command, uint32_t epoch, Plan& plan, Ta
 uint32_t Ledger::enter_over_own(const Command& command, uint32_t epoch, uint32_t most, Plan& plan,
                                 Tally& tally) noexcept {
   Bucket& b = bucket(command.hash);
-  const uint32_t first = plan.way;
+  const uint32_t first = Bucket::way_at(plan.place);
   const uint32_t own = plan.own;
   plan.slot = nullptr;
   Word seen[kWays];
@@ -236,12 +156,12 @@ uint32_t Ledger::enter_over_own(const Command& command, uint32_t epoch, uint32_t
   if (last == kWays) return last;
   const uint32_t way = (first + last) % kWays;
   const Word victim = seen[last];
-  if (!is_live(victim, epoch) || victim.group() != (command.group & (kGroups - 1))) return last;
+  if (!is_live(victim, epoch) || victim.group() != command.group()) return last;
   Slot& slot = b.way(way);
   if (!change(slot, victim, {command.hash.lo, new_hi(command, epoch, victim)}, epoch)) return last;
   __builtin_prefetch(&b.flight[Bucket::place(way)], 1);  // record_sent() will write it
   plan.slot = &slot;
-  plan.ref = ref_of(command.hash, way, command.hash.lo);
+  plan.ref = ref_of(command.hash, Bucket::place(way), command.hash.lo);
   plan.live_age = static_cast<uint8_t>(age_of(victim, epoch) + 1);
   return last;
 }
@@ -260,17 +180,17 @@ bool Ledger::admit_known(const Command& command, uint32_t way, uint32_t epoch,
     s.replace(word, word.with_state(State::none));
     return false;
   }
-  const Ref ref = ref_of(command.hash, way, word.lo);
+  const Ref ref = ref_of(command.hash, Bucket::place(way), word.lo);
   if (state == State::answered) {
     out.result = Lookup::duplicate_answered;
     out.status = static_cast<lcp::Status>(word.status());
-  } else if (command.attempt <= word.attempt()) {
+  } else if (command.attempt() <= word.attempt()) {
     out.result = Lookup::duplicate_in_flight;
   } else if (state == State::accepted || state == State::parked) {
     out.result = Lookup::unsent;
   } else {
     const NodeSlot node = state == State::writing ? kNoNode : flight(ref).node();
-    if (!s.replace(word, word.with_byte(command.attempt))) return false;
+    if (!s.replace(word, word.with_byte(command.attempt()))) return false;
     out.result = Lookup::retry;
     out.node = node;
   }

@@ -20,6 +20,9 @@ struct alignas(2 * kCacheLine) Bucket {
   static constexpr uint32_t place(uint32_t way) noexcept {
     return (way << 1 & (kWays - 2)) | way >> 2;
   }
+  static constexpr uint32_t way_at(uint32_t place) noexcept {
+    return place >> 1 | (place << 2 & (kWays - 1));
+  }
   Slot& way(uint32_t w) noexcept { return slot[place(w)]; }
   const Slot& way(uint32_t w) const noexcept { return slot[place(w)]; }
 };

@@ -112,7 +112,7 @@ Found Ledger::find_one(const Hash& hash, uint32_t epoch) const noexcept {
     if (b.way(i).lo.load(std::memory_order_relaxed) != hash.lo) continue;
     const Word word = b.way(i).load();
     if (ledger::is_about(word, hash) && is_live(word, epoch))
-      return {ref_of(hash, i, word.lo), word, {}};
+      return {ref_of(hash, Bucket::place(i), word.lo), word, {}};
   }
   return {};
 }
@@ -177,7 +177,7 @@ Swept Ledger::sweep(uint64_t first_bucket, uint64_t buckets, Tsc now) noexcept {
   for (uint64_t k = 0; k < buckets; ++k) {
     Bucket& b = buckets_[(first_bucket + k) & buckets_mask_];
     for (Slot& s : b.slot) sweep_one(s, epoch, swept);
-    if ((kNextWay[look_at(b, {0, 0, epoch}).laps] & kTorn) != 0) [[unlikely]]
+    if ((kNext[front_of(b, 0).laps] & kTorn) != 0) [[unlikely]]
       swept.repaired += repair(b);
   }
   swept.slots = buckets * kWays;
@@ -208,7 +208,7 @@ bool Ledger::repair(Bucket& b) noexcept {
     seen[w] = b.way(w).load();
     laps |= seen[w].lap() << w;
   }
-  if ((kNextWay[laps] & kTorn) == 0) return false;
+  if ((kNext[laps] & kTorn) == 0) return false;
   for (uint32_t w = 0; w < kWays; ++w)
     if (!(b.way(w).load() == seen[w])) return false;  // they were of different moments
   uint32_t next = 1;
@@ -223,10 +223,10 @@ bool Ledger::repair(Bucket& b) noexcept {
 bool Ledger::restore(uint64_t bucket, const Word& saved) noexcept {
   Bucket& b = buckets_[bucket & buckets_mask_];
   if (saved.state() != State::answered) return false;
-  const Look look = look_at(b, {saved.hi & kHashInHi, saved.group(), saved.epoch()});
-  for (uint32_t left = look.alike; left != 0; left &= left - 1)
+  const Front front = front_of(b, saved.hi & kHashInHi);
+  for (uint32_t left = front.alike; left != 0; left &= left - 1)
     if (b.way(static_cast<uint32_t>(std::countr_zero(left))).load().lo == saved.lo) return false;
-  Slot& slot = b.way(kNextWay[look.laps]);
+  Slot& slot = b.slot[place_in(kNext[front.laps])];
   const Word oldest = slot.load();
   return slot.replace(oldest,
                       {saved.lo, (saved.hi & ~kLapInHi) | (oldest.entered_anew().hi & kLapInHi)});

@@ -43,6 +43,8 @@
 
 namespace lf::ledger {
 
+struct Front;
+
 inline constexpr uint64_t kEntriesMin = uint64_t{1} << 10;
 inline constexpr uint64_t kEntriesMax = uint64_t{1} << 28;
 inline constexpr size_t kBytesPerEntry = sizeof(Bucket) / kWays;  // 80
@@ -78,8 +80,16 @@ struct alignas(kCacheLine) Counts {
 
 struct Command {
   Hash hash;
-  uint16_t group = 0;  // of the organisation: group_of()
-  uint8_t attempt = 0;
+  uint64_t entry = 0;  // hi of the slot that it would be entered into, but for lap, round and epoch
+
+  Command() noexcept = default;
+  // group: of the organisation, group_of().
+  Command(const Hash& hash_, uint16_t group, uint8_t attempt) noexcept
+      : hash(hash_),
+        entry(hash_in_hi(hash_) | uint64_t{group} << 20 | uint64_t{attempt} << 4 |
+              static_cast<uint64_t>(State::accepted) << 1) {}
+  uint32_t group() const noexcept { return Word{0, entry}.group(); }
+  uint8_t attempt() const noexcept { return Word{0, entry}.attempt(); }
 };
 
 enum class Lookup : uint8_t {
@@ -146,11 +156,11 @@ class Ledger {
     return static_cast<uint32_t>(now / epoch_tsc_) & (kEpochs - 1);
   }
   // Organisations 4096 apart share a group, and 4094 and 4095 do; commands without a proven one are
-  // one group together.
+  // one group together, 0.
   static constexpr uint16_t group_of(OrgIndex org, bool proven) noexcept {
-    constexpr uint32_t kUnproven = kGroups - 1;
-    const uint32_t group = org & kUnproven;
-    return static_cast<uint16_t>(proven ? group - (group == kUnproven) : kUnproven);
+    constexpr uint32_t kLast = kGroups - 1;
+    const uint32_t group = (org & kLast) + ((org & kLast) != kLast);
+    return static_cast<uint16_t>(group & -uint32_t{proven});
   }
 
   // Gets a command's bucket on its way to the cache.
@@ -243,9 +253,9 @@ class Ledger {
     const uint64_t i = ref & (kEntriesMax - 1);
     return buckets_[i / kWays].flight[i % kWays];
   }
-  // `way` of the bucket of a hash, `lo` of the entry.
-  Ref ref_of(const Hash& hash, uint32_t way, uint64_t lo) const noexcept {
-    return (lo >> 29 << 29) | kEntriesMax | (hash.hi & buckets_mask_) * kWays | Bucket::place(way);
+  // `place` in the bucket of a hash, `lo` of the entry.
+  Ref ref_of(const Hash& hash, uint32_t place, uint64_t lo) const noexcept {
+    return (lo >> 29 << 29) | kEntriesMax | (hash.hi & buckets_mask_) * kWays | place;
   }
   static bool is_about(const Word& word, Ref ref) noexcept {
     return word.lo >> 29 == ref >> 29 && word.state() != State::none;
@@ -254,10 +264,13 @@ class Ledger {
   struct Plan;
   struct Tally;
 
-  template <bool kAlone>
+  void plan_for(const Command& command, Bucket& b, const Front& front, const Word& victim,
+                uint32_t epoch, Plan& plan) const noexcept;
   void look_up(const Command& command, uint32_t epoch, Plan& plan) noexcept;
   void admit_alone(const Command* commands, uint32_t count, uint32_t epoch, Tally& tally,
                    Admission* out) noexcept;
+  bool enter_over_live(const Command& command, Bucket& b, uint32_t first, uint32_t epoch,
+                       Tally& tally, Admission& out) noexcept;
   void admit_slowly(const Command& command, uint32_t epoch, Plan& plan, Tally& tally,
                     Admission& out) noexcept;
   uint32_t enter_over_own(const Command& command, uint32_t epoch, uint32_t most, Plan& plan,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// One look at a bucket: which slot is filled next, and which slots are about a command. With AVX2,
-// four loads see all eight slots; each 8-byte word in them is read at one moment, which is all that
-// the ledger relies on (ledger.hpp).
+// One look at a bucket: which slot is filled next, which slots are about a command; and, where that
+// slot holds something, what else there is. With AVX2, four loads see all eight slots; each 8-byte
+// word in them is read at one moment, which is all that the ledger relies on (ledger.hpp).
 #pragma once
 
 #include <immintrin.h>
@@ -17,49 +17,59 @@ namespace lf::ledger {
 
 inline constexpr uint32_t kAllWays = (1u << kWays) - 1;
 
-// What is looked for.
-struct Sought {
-  uint64_t hash_in_hi;
-  uint32_t group;
-  uint32_t epoch;  // now
-};
-
 // A bit a way.
-struct Look {
+struct Front {
   uint64_t first;  // hi of way 0, read before all others
   uint32_t laps;
   uint32_t alike;  // may be about the command: the 30 bits of its hash in hi agree
+};
+struct Rest {
   uint32_t free;   // no entry, or older than the window
   uint32_t own;    // of the group
+  uint32_t busy;   // its owner is at work on it: accepted, writing
+  uint32_t aging;  // no entry, or so old that sweep() is at it, whose clock may be an epoch ahead
 };
 
 #ifdef LF_WORDS_ONE_BY_ONE
 
-inline Look look_at(const Bucket& b, const Sought& sought) noexcept {
-  Look look{};
+inline Front front_of(const Bucket& b, uint64_t hash_in_hi) noexcept {
+  Front front{};
   for (uint32_t w = 0; w < kWays; ++w) {
     const Word word{0, b.way(w).hi.load(std::memory_order_acquire)};
-    if (w == 0) look.first = word.hi;
-    look.laps |= word.lap() << w;
-    look.alike |= uint32_t{(word.hi & kHashInHi) == sought.hash_in_hi} << w;
-    look.free |= uint32_t{!is_live(word, sought.epoch)} << w;
-    look.own |= uint32_t{word.group() == sought.group} << w;
+    if (w == 0) front.first = word.hi;
+    front.laps |= word.lap() << w;
+    front.alike |= uint32_t{(word.hi & kHashInHi) == hash_in_hi} << w;
   }
-  return look;
+  return front;
+}
+
+inline Rest rest_of(const Bucket& b, uint32_t group, uint32_t epoch) noexcept {
+  Rest rest{};
+  for (uint32_t w = 0; w < kWays; ++w) {
+    const Word word{0, b.way(w).hi.load(std::memory_order_acquire)};
+    rest.free |= uint32_t{!is_live(word, epoch)} << w;
+    rest.own |= uint32_t{word.group() == group} << w;
+    rest.busy |= uint32_t{word.state() == State::accepted || word.state() == State::writing} << w;
+    rest.aging |=
+        uint32_t{word.state() == State::none || age_of(word, epoch) + 1 >= kWindowEpochs} << w;
+  }
+  return rest;
 }
 
 #else
 
-// All that is asked of a slot is in its hi, so two vectors do: the upper halves of the eight, and
-// the lower. Shuffling them together puts slots into the order 0, 2, 4, 6, 1, 3, 5, 7: Bucket::way()
-// counts in that order.
-inline Look look_at(const Bucket& b, const Sought& sought) noexcept {
-  const auto bits = [](__m256i x) {
-    return static_cast<uint32_t>(_mm256_movemask_ps(_mm256_castsi256_ps(x)));
-  };
-  const auto all = [](uint32_t x) { return _mm256_set1_epi32(static_cast<int>(x)); };
-  Look look;
-  look.first = b.way(0).hi.load(std::memory_order_acquire);
+namespace detail {
+
+inline uint32_t bits(__m256i x) noexcept {
+  return static_cast<uint32_t>(_mm256_movemask_ps(_mm256_castsi256_ps(x)));
+}
+inline __m256i all(uint32_t x) noexcept { return _mm256_set1_epi32(static_cast<int>(x)); }
+
+// One half of the eight slots' hi: 0x88 the lower ones, 0xdd the upper. All that is asked of a slot
+// is in its hi. Shuffling them together puts slots into the order 0, 2, 4, 6, 1, 3, 5, 7:
+// Bucket::way() counts in that order.
+template <int kHalf>
+__m256i halves(const Bucket& b) noexcept {
   std::atomic_signal_fence(std::memory_order_seq_cst);  // no read moves across
   const auto* pair = reinterpret_cast<const __m256i*>(&b);
   const __m256 a = _mm256_castsi256_ps(
@@ -67,45 +77,68 @@ inline Look look_at(const Bucket& b, const Sought& sought) noexcept {
   const __m256 c = _mm256_castsi256_ps(
       _mm256_unpackhi_epi64(_mm256_load_si256(pair + 2), _mm256_load_si256(pair + 3)));
   std::atomic_signal_fence(std::memory_order_seq_cst);
-  const __m256i upper = _mm256_castps_si256(_mm256_shuffle_ps(a, c, 0xdd));
-  const __m256i lower = _mm256_castps_si256(_mm256_shuffle_ps(a, c, 0x88));
-  look.laps = bits(upper);
-  look.alike =
-      bits(_mm256_cmpeq_epi32(_mm256_and_si256(upper, all(kHashInHi >> 32)),
-                              all(static_cast<uint32_t>(sought.hash_in_hi >> 32))));
+  return _mm256_castps_si256(_mm256_shuffle_ps(a, c, kHalf));
+}
+
+// accepted and writing differ in one bit, and no other state agrees with them in the others.
+constexpr uint32_t kBusy = static_cast<uint32_t>(State::accepted) << 1;
+constexpr uint32_t kBusyMask = 0xe & ~(kBusy ^ static_cast<uint32_t>(State::writing) << 1);
+static_assert(kBusyMask == 0b1010);
+
+}  // namespace detail
+
+inline Front front_of(const Bucket& b, uint64_t hash_in_hi) noexcept {
+  using namespace detail;
+  Front front;
+  front.first = b.way(0).hi.load(std::memory_order_acquire);
+  const __m256i upper = halves<0xdd>(b);
+  front.laps = bits(upper);
+  front.alike = bits(_mm256_cmpeq_epi32(_mm256_and_si256(upper, all(kHashInHi >> 32)),
+                                        all(static_cast<uint32_t>(hash_in_hi >> 32))));
+  return front;
+}
+
+inline Rest rest_of(const Bucket& b, uint32_t group, uint32_t epoch) noexcept {
+  using namespace detail;
+  const __m256i lower = halves<0x88>(b);
   // The epoch in the top byte: with ones below in what it is taken from, nothing is borrowed. Of
   // kWindowEpochs + 1 .. kEpochs - kAheadEpochs - 1 is old; shifted so that one signed comparison
-  // tells.
+  // tells. Aging begins two earlier.
   constexpr uint32_t kShift = kWindowEpochs + 1 + 128;
   constexpr uint32_t kOld = kEpochs - kAheadEpochs - kShift;
-  const __m256i age = _mm256_sub_epi32(all((sought.epoch - kShift) << 24 | 0xffffff),
-                                       _mm256_slli_epi32(lower, 12));
+  const __m256i epochs = _mm256_slli_epi32(lower, 12);
+  const __m256i age = _mm256_sub_epi32(all((epoch - kShift) << 24 | 0xffffff), epochs);
   const __m256i old = _mm256_cmpgt_epi32(all(kOld << 24), age);
+  const __m256i aged = _mm256_sub_epi32(all((epoch - kShift + 2) << 24 | 0xffffff), epochs);
+  const __m256i aging = _mm256_cmpgt_epi32(all((kOld + 2) << 24), aged);
   const __m256i none =
       _mm256_cmpeq_epi32(_mm256_and_si256(lower, all(0xe)), _mm256_setzero_si256());
-  look.free = bits(_mm256_or_si256(old, none));
-  look.own = bits(_mm256_cmpeq_epi32(_mm256_srli_epi32(lower, 20), all(sought.group)));
-  return look;
+  const __m256i busy = _mm256_cmpeq_epi32(_mm256_and_si256(lower, all(kBusyMask)), all(kBusy));
+  return {.free = bits(_mm256_or_si256(old, none)),
+          .own = bits(_mm256_cmpeq_epi32(_mm256_srli_epi32(lower, 20), all(group))),
+          .busy = bits(busy),
+          .aging = bits(_mm256_or_si256(aging, none))};
 }
 
 #endif
-
-inline constexpr uint8_t kTorn = 0x80;
 
 // Looks before giving up. Each that fails means that others got on, or that an entry was passed
 // over, of which there are at most kWays.
 inline constexpr uint32_t kLooksMax = 64;
 
-// By lap bits: the way that is filled next, or kTorn when the bits are of different moments.
-inline constexpr auto kNextWay = [] {
+// By lap bits: kTorn when they are of different moments; else which slot is filled next.
+inline constexpr uint8_t kTorn = 0x80;
+inline constexpr auto kNext = [] {
   std::array<uint8_t, 1u << kWays> table{};
   table.fill(kTorn);
   for (uint32_t way = 0; way < kWays; ++way) {
     const uint32_t before = (1u << way) - 1;
-    table[before] = static_cast<uint8_t>(way);
-    table[kAllWays & ~before] = static_cast<uint8_t>(way);
+    table[before] = static_cast<uint8_t>(Bucket::place(way) * sizeof(Slot));
+    table[kAllWays & ~before] = table[before];
   }
   return table;
 }();
+// The place of that slot. The table has its distance, so that this costs a mask.
+constexpr uint32_t place_in(uint32_t next) noexcept { return next / sizeof(Slot) % kWays; }
 
 }  // namespace lf::ledger

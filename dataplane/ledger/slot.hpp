@@ -62,7 +62,7 @@ struct Word {
   }
   // Filled once more: flips lap, and round every other time.
   [[nodiscard]] Word entered_anew() const noexcept {
-    return {lo, hi ^ uint64_t{1} << 63 ^ uint64_t{lap()} << 32};
+    return {lo, hi ^ uint64_t{1} << 63 ^ (hi >> 31 & uint64_t{1} << 32)};
   }
   // No entry any more. number: another one each time, in all bits but lap, round, state and turn.
   [[nodiscard]] Word given_back(uint64_t number) const noexcept {
@@ -77,6 +77,7 @@ struct Word {
 };
 
 inline constexpr uint64_t kHashInHi = uint64_t{0x3fffffff} << 33;
+inline constexpr uint64_t kStateInHi = 0xe;
 inline constexpr uint64_t kStateAndEpoch = 0xff00e;
 inline constexpr uint64_t kLapInHi = uint64_t{1} << 63 | uint64_t{1} << 32;
 

@@ -299,15 +299,15 @@ TEST(LedgerProperty, WithRoomForAllIsAMap) {
         if (known == seen.end()) {
           RC_ASSERT(got[k].result == Lookup::fresh);
           sent[keys[k]] = got[k].ref;
-          seen[keys[k]] = commands[k].attempt;
-        } else if (commands[k].attempt <= known->second) {
+          seen[keys[k]] = commands[k].attempt();
+        } else if (commands[k].attempt() <= known->second) {
           RC_ASSERT(got[k].result == Lookup::duplicate_in_flight);
         } else if (sent.count(keys[k]) != 0 && refs.count(keys[k]) == 0) {
           RC_ASSERT(got[k].result == Lookup::unsent);
         } else {
           RC_ASSERT(got[k].result == Lookup::retry);
           RC_ASSERT(got[k].node == keys[k].second);
-          known->second = commands[k].attempt;
+          known->second = commands[k].attempt();
         }
       }
       for (const auto& [key, ref] : sent) {

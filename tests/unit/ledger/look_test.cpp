@@ -30,14 +30,18 @@ TEST(LedgerLook, SaysWhatEachWordSays) {
       bucket.way(w).lo = *rc::gen::arbitrary<uint64_t>();
       bucket.way(w).hi = his[w];
     }
-    const Look look = look_at(bucket, {sought_hi & kHashInHi, wanted.group(), epoch});
-    RC_ASSERT(look.first == his[0]);
+    const Front front = front_of(bucket, sought_hi & kHashInHi);
+    const Rest rest = rest_of(bucket, wanted.group(), epoch);
+    RC_ASSERT(front.first == his[0]);
     for (uint32_t w = 0; w < kWays; ++w) {
       const Word word{0, his[w]};
-      RC_ASSERT((look.laps >> w & 1) == word.lap());
-      RC_ASSERT((look.alike >> w & 1) == uint32_t{((his[w] ^ sought_hi) & kHashInHi) == 0});
-      RC_ASSERT((look.free >> w & 1) == uint32_t{!is_live(word, epoch)});
-      RC_ASSERT((look.own >> w & 1) == uint32_t{word.group() == wanted.group()});
+      RC_ASSERT((front.laps >> w & 1) == word.lap());
+      RC_ASSERT((front.alike >> w & 1) == uint32_t{((his[w] ^ sought_hi) & kHashInHi) == 0});
+      RC_ASSERT((rest.free >> w & 1) == uint32_t{!is_live(word, epoch)});
+      RC_ASSERT((rest.own >> w & 1) == uint32_t{word.group() == wanted.group()});
+      RC_ASSERT((rest.busy >> w & 1) == uint32_t{word.state() == State::accepted ||
+                                                 word.state() == State::writing});
+      if (word.state() == State::none) RC_ASSERT((rest.aging >> w & 1) == 1u);
     }
   });
 }
@@ -47,8 +51,11 @@ TEST(LedgerLook, EveryAgeIsLiveOrOldAsItsWordSays) {
     Bucket bucket;
     const Word word = Word{}.with_state(State::answered).with_epoch(stamped);
     bucket.way(5).hi = word.hi;
-    for (uint32_t now = 0; now < kEpochs; ++now)
-      ASSERT_EQ(look_at(bucket, {0, 0, now}).free >> 5 & 1, uint32_t{!is_live(word, now)});
+    for (uint32_t now = 0; now < kEpochs; ++now) {
+      const Rest rest = rest_of(bucket, 0, now);
+      ASSERT_EQ(rest.free >> 5 & 1, uint32_t{!is_live(word, now)});
+      ASSERT_EQ(rest.aging >> 5 & 1, uint32_t{age_of(word, now) + 1 >= kWindowEpochs});
+    }
   }
 }
 
