@@ -48,8 +48,8 @@ class Make {
     m.org_id = m.org + 1;
     m.intent = static_cast<uint8_t>(1 + below(6));
     m.severity = static_cast<uint8_t>(1 + below(5));
-    m.clearance = static_cast<uint8_t>(below(6));
-    m.mfa_level = static_cast<uint8_t>(below(3));
+    m.levels = static_cast<uint8_t>(below(6));
+    m.levels = static_cast<uint8_t>(m.levels | below(3) << 4);
     m.risk_centi = static_cast<uint16_t>(below(10'001));
     m.comms_degraded = below(10) == 0;
     return m;
@@ -207,8 +207,8 @@ void scan_rules(benchmark::State& state) {
     in.org_id = m.org_id;
     in.intent = m.intent;
     in.severity = m.severity;
-    in.clearance = m.clearance;
-    in.mfa_level = m.mfa_level;
+    in.clearance = m.clearance();
+    in.mfa_level = m.mfa_level();
     in.risk_centi = m.risk_centi;
     inputs.push_back(in);
   }
@@ -286,8 +286,8 @@ void acl_rules(benchmark::State& state) {
   for (AclKey& key : keys) {
     const Meta m = make.packet();
     key = {m.intent,
-           m.clearance,
-           m.mfa_level,
+           m.clearance(),
+           m.mfa_level(),
            m.severity,
            0,
            __builtin_bswap32(m.org),

@@ -157,7 +157,7 @@ class Walk {
     identity::run(c_.snapshot.policy->identity, *burst_, live_, static_cast<uint64_t>(c_.unix_us));
     const Meta& m = meta();
     const std::string who =
-        fmt::format("clearance {}, MFA level {}, risk {:.2f}{}", m.clearance, m.mfa_level,
+        fmt::format("clearance {}, MFA level {}, risk {:.2f}{}", m.clearance(), m.mfa_level(),
                     m.risk_centi / 100.0, m.comms_degraded ? ", communications degraded" : "");
     (void)say("identify", Verdict::none, who);
     const auto decision = c_.evaluate({{"org", q_.org_id},

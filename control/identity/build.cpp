@@ -7,35 +7,27 @@
 namespace lf::identity {
 namespace {
 
-bool is_free(const OperatorRow& row) {
-  return row.orgs == kFreeRow;
-}
-bool is_free(const TargetRow& row) {
-  return row.group == TargetRow::kFree;
+// Rows for this many entries, at most half of them used.
+size_t rows_for(size_t entries) {
+  return std::bit_ceil(std::max<size_t>(2, 2 * entries));
 }
 
-template <typename Table>
-constexpr uint32_t rows_in_line() {
-  return std::remove_reference_t<decltype(std::declval<Table>().lines[0])>::kRows;
+template <typename Row>
+void make_room(Rows<Row>& table, size_t entries) {
+  table.rows.resize(rows_for(entries));
+  table.shift = 64 - static_cast<uint32_t>(std::countr_zero(table.rows.size()));
 }
 
-// Lines for this many entries at most half full.
-template <typename Table>
-size_t lines_for(size_t entries) {
-  return std::bit_ceil(
-      std::max<size_t>(1, (2 * entries + rows_in_line<Table>() - 1) / rows_in_line<Table>()));
-}
-
-template <typename Table, typename Row>
-void put(Table& table, const Row& row) {
-  const size_t mask = table.lines.size() - 1;
-  for (size_t at = table.home(row.id);; at = (at + 1) & mask)
-    for (Row& place : table.lines[at].rows) {
-      if (!is_free(place) && place.id != row.id) continue;
-      table.count += is_free(place);
-      place = row;
-      return;
-    }
+template <typename Row>
+void put(Rows<Row>& table, const Row& row) {
+  const size_t mask = table.rows.size() - 1;
+  for (size_t at = table.home(row.id);; at = (at + 1) & mask) {
+    Row& place = table.rows[at];
+    if (!place.is_free() && place.id != row.id) continue;
+    table.count += place.is_free();
+    place = row;
+    return;
+  }
 }
 
 uint32_t membership(Operators& table, const OperatorEntry& e, const OrgIndexes& orgs) {
@@ -55,7 +47,7 @@ void put_entry(Operators& table, const OperatorEntry& e, const OrgIndexes& orgs)
   OperatorRow row;
   row.id = e.id;
   row.orgs = membership(table, e, orgs);
-  row.mfa_expires_s = e.mfa_expires_s;
+  row.mfa_last_s = e.mfa_expires_s - 1;  // 0: never, so that no second is behind it
   row.packed = (e.role_bits & ((1u << kRoleBits) - 1)) |
                uint32_t{std::min<uint8_t>(e.clearance, 15)} << kRoleBits |
                uint32_t{std::min<uint8_t>(e.mfa_level, 15)} << 28;
@@ -66,13 +58,14 @@ void put_entry(Targets& table, const TargetEntry& e) {
   TargetRow row;
   row.id = e.id;
   row.group = e.group;
-  row.risk = static_cast<uint16_t>(e.risk_centi | (e.comms_degraded ? TargetRow::kComms : 0));
+  row.risk = static_cast<uint16_t>(e.risk_centi | TargetRow::kUsed |
+                                   (e.comms_degraded ? TargetRow::kComms : 0));
   put(table, row);
 }
 
-template <typename Table>
-bool has_room(const Table& table, size_t more) {
-  return lines_for<Table>(table.count + more) <= table.lines.size();
+template <typename Row>
+bool has_room(const Rows<Row>& table, size_t more) {
+  return rows_for(table.count + more) <= table.rows.size();
 }
 
 }  // namespace
@@ -80,14 +73,14 @@ bool has_room(const Table& table, size_t more) {
 std::shared_ptr<Operators> build_operators(const std::vector<OperatorEntry>& entries,
                                            const OrgIndexes& orgs) {
   auto table = std::make_shared<Operators>();
-  table->lines.resize(lines_for<Operators>(entries.size()));
+  make_room(*table, entries.size());
   for (const OperatorEntry& e : entries) put_entry(*table, e, orgs);
   return table;
 }
 
 std::shared_ptr<Targets> build_targets(const std::vector<TargetEntry>& entries) {
   auto table = std::make_shared<Targets>();
-  table->lines.resize(lines_for<Targets>(entries.size()));
+  make_room(*table, entries.size());
   for (const TargetEntry& e : entries) put_entry(*table, e);
   return table;
 }

@@ -8,6 +8,8 @@
 #include <optional>
 
 #include "control/policy/patterns.hpp"
+#include "control/policy/sums.hpp"
+#include "dataplane/policy/sums.hpp"
 
 namespace lf::policy {
 namespace {
@@ -224,6 +226,7 @@ void Compiler::add_first_rows(const Part& part) {
 
 uint64_t Compiler::bytes() const {
   uint64_t sum = program_->rows.size() * sizeof(Row) + program_->first_row.size() * 4;
+  if (program_->sums) sum += sizeof(Sums) + program_->row_of_sum.size() * 8;
   for (const Leaf& leaf : program_->leaves) sum += leaf.table.size() * 2;
   for (const Merge& merge : program_->merges) sum += merge.table.size() * 2;
   for (const Final& f : program_->finals)
@@ -249,6 +252,7 @@ Result<std::shared_ptr<Program>> Compiler::run() {
   merge_parts();
   for (const Part& part : parts_) add_final(part);
   if (parts_.size() == 1) add_first_rows(parts_[0]);
+  add_sums(*program_);
   program_->bytes = bytes();
   if (program_->bytes > limits_.total_bytes)
     return fail(ErrorCode::invalid, "compiled rules would take {} MB, at most {} are allowed",

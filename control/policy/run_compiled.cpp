@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/policy/run_compiled.hpp"
 
+#include <algorithm>
+
 #include "dataplane/policy/match.hpp"
 
 namespace lf::policy {
@@ -10,8 +12,9 @@ Decision run_compiled(const Program& program, const Inputs& in, OrgIndex org) {
   m.org = org;
   m.intent = in.intent;
   m.severity = in.severity;
-  m.clearance = in.clearance;
-  m.mfa_level = in.mfa_level;
+  // Rules tell no levels above 15 apart.
+  m.levels = static_cast<uint8_t>(std::min<uint8_t>(in.clearance, 15) |
+                                  std::min<uint8_t>(in.mfa_level, 15) << 4);
   m.comms_degraded = in.comms_degraded;
   m.risk_centi = in.risk_centi;
   m.target_group = in.group;

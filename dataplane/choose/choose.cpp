@@ -127,33 +127,63 @@ Verdict choose_node(Chooser& c, const Service& service, NodeSlot primary, Meta& 
   return choose_node(c, service, c.from_pool(service.primary), m);
 }
 
-// The parts of a table that most choices need, known for a whole burst.
-struct Tables {
-  const Service* services;
-  size_t count;
-  const forward::AliasColumn* columns;
+// The pool of a service that draws by weight alone, as almost all do.
+struct Draws {
+  static constexpr uint32_t kNone = 0x10000;  // no ServiceIndex
+  uint32_t service = kNone;
+  uint32_t count = 0;
+  const forward::AliasColumn* columns = nullptr;
 };
 
-// Most commands are new, and go where the first draw says.
-[[gnu::always_inline]] inline Verdict choose_one(Chooser& c, const Tables& t, const Table& table,
-                                                 Meta& m) noexcept {
-  if (m.is_retry || m.service >= t.count) [[unlikely]]
-    return choose_any(c, table, m);
-  const Service& service = t.services[m.service];
-  if (service.balance != forward::Balance::weighted_random || service.primary.count == 0)
-      [[unlikely]]
-    return choose_any(c, table, m);
-  const NodeSlot slot = forward::draw(t.columns, service.primary, c.state.random.next());
-  if (slot != kNoNode) [[likely]] {
-    const BreakerWord word = c.live.breaker(slot);
-    if (word.flag == BreakerFlag::closed) [[likely]] {
-      m.node = slot;
-      m.breaker_epoch = word.epoch;
-      return Verdict::none;
-    }
-  }
-  return choose_again(c, service, slot, m);
+Draws draws_of(const Table& table, ServiceIndex index) noexcept {
+  if (index >= table.services.size()) return {};
+  const Service& s = table.services[index];
+  if (s.balance != forward::Balance::weighted_random || s.primary.count == 0) return {};
+  return {index, s.primary.count, table.columns.data() + s.primary.first};
 }
+
+// Most commands are new, and go where the first draw says; most are for the service of the one
+// before. What that needs stays in registers.
+class Usual {
+ public:
+  Usual(Chooser& chooser, const Table& table) noexcept
+      : c_(chooser), table_(table), random_(chooser.state.random) {}
+  ~Usual() { c_.state.random = random_; }
+
+  [[gnu::always_inline]] Verdict choose(Meta& m) noexcept {
+    if (m.is_retry || m.service != draws_.service) [[unlikely]] {
+      if (!m.is_retry) draws_ = draws_of(table_, m.service);
+      if (draws_.service != m.service || m.is_retry)
+        return otherwise([&] { return choose_any(c_, table_, m); });
+    }
+    const NodeSlot slot = forward::draw(draws_.columns, {0, draws_.count}, random_.next());
+    if (slot != kNoNode) [[likely]] {
+      const BreakerWord word = c_.live.breaker(slot);
+      if (word.flag == BreakerFlag::closed) [[likely]] {
+        m.node = slot;
+        m.breaker_epoch = word.epoch;
+        return Verdict::none;
+      }
+    }
+    return otherwise(
+        [&] { return choose_again(c_, table_.services[draws_.service], slot, m); });
+  }
+
+ private:
+  // Others draw from the worker's numbers where they are.
+  template <typename Choose>
+  [[gnu::always_inline]] Verdict otherwise(Choose&& choose) noexcept {
+    c_.state.random = random_;
+    const Verdict verdict = choose();
+    random_ = c_.state.random;
+    return verdict;
+  }
+
+  Chooser& c_;
+  const Table& table_;
+  Draws draws_;
+  FastRandom random_;
+};
 
 }  // namespace
 
@@ -171,20 +201,22 @@ void run(const Table& table, NodeLive& live, State& state, Burst& burst, Selecti
          Tsc now) noexcept {
   state.refreshes_left = state.peer_count > 0 ? kRefreshesPerBurst : 0;
   const forward::Node* const nodes = table.nodes.data();
-  const Tables tables{table.services.data(), table.services.size(), table.columns.data()};
   Chooser chooser{table, live, state, now};
   Meta* const meta = metas(burst);
   bool all_chosen = true;
-  for (const uint8_t i : selection) {
-    Meta& m = meta[i];
-    const Verdict verdict = choose_one(chooser, tables, table, m);
-    if (verdict != Verdict::none) [[unlikely]] {
-      m.reply_status = lcp::Status::unroutable;
-      burst.decide(i, verdict);
-      all_chosen = false;
-      continue;
+  {
+    Usual usual(chooser, table);
+    for (const uint8_t i : selection) {
+      Meta& m = meta[i];
+      const Verdict verdict = usual.choose(m);
+      if (verdict != Verdict::none) [[unlikely]] {
+        m.reply_status = lcp::Status::unroutable;
+        m.verdict = verdict;
+        all_chosen = false;
+        continue;
+      }
+      __builtin_prefetch(&nodes[m.node]);  // rewrite reads it
     }
-    __builtin_prefetch(&nodes[m.node]);  // rewrite reads it
   }
   if (!all_chosen) keep_undecided(burst, selection);
   if (!chooser.counted) return;

@@ -82,19 +82,23 @@ struct alignas(kCacheLine) Meta {
   uint16_t risk_centi = 0;    // risk times 100, 0..10000
   uint16_t target_group = 0;  // 0: none
   NodeSlot node = kNoNode;
+  // Policy writes the next four at once, before any of the others is anything else.
   uint32_t policy_version = 0;
   uint16_t breaker_epoch = 0;  // of the node, when it was chosen: tags the outcome
-  uint8_t clearance = 0, mfa_level = 0;
-  bool comms_degraded = false;
   PolicyOutcome outcome = PolicyOutcome::deny;
+  bool unkept = false;  // replayable and sent, but could not be kept
+  uint8_t levels = 0;   // clearance in the low four bits, MFA level in the high; as in audit::Record
+  bool comms_degraded = false;
   bool is_retry = false;                       // of a command in flight: costs no quota
-  bool unkept = false;                         // replayable and sent, but could not be kept
   uint8_t out_port = 0;                        // rewrite: DPDK port to send from
   lcp::Status reply_status = lcp::Status::ok;  // for the client when `answer` builds a REPLY
-  uint8_t more_pad[2] = {};
+  uint8_t more_pad[3] = {};
   // -- quota (for the answer)
   uint32_t quota_remaining = 0, reset_seconds = 0, throttle_ms = 0;
   uint8_t last_pad[4] = {};
+
+  uint8_t clearance() const noexcept { return levels & 15; }
+  uint8_t mfa_level() const noexcept { return levels >> 4; }
 };
 static_assert(sizeof(Meta) == 128);
 

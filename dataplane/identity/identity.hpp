@@ -9,6 +9,26 @@
 
 namespace lf::identity {
 
+// Asks for the rows that run() will read of a command, some stages before.
+class Expect {
+ public:
+  explicit Expect(const Table& table) noexcept
+      : operators_(table.operators->rows.data()),
+        targets_(table.targets->rows.data()),
+        operators_shift_(table.operators->shift),
+        targets_shift_(table.targets->shift) {}
+  // Inline, or GCC takes the call for one without effect.
+  [[gnu::always_inline]] void operator()(const Meta& m) const noexcept {
+    __builtin_prefetch(operators_ + home_of(m.operator_id, operators_shift_));
+    __builtin_prefetch(targets_ + home_of(m.target_id, targets_shift_));
+  }
+
+ private:
+  const OperatorRow* operators_;
+  const TargetRow* targets_;
+  uint32_t operators_shift_, targets_shift_;
+};
+
 // now_us: Unix time, for the expiry of MFA.
 void run(const Table& table, Burst& burst, const Selection& live, uint64_t now_us) noexcept;
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who operators are and how risky targets are: two immutable hash tables that control builds
-// (control/identity) and workers look up in bulk. Open addressing over cache lines, at most half
-// full, so a lookup nearly always touches one line. Nothing in a packet can raise what they say.
+// (control/identity) and workers look up in bulk. Open addressing, at most half full, so that most
+// ids are in the row that is their home. Nothing in a packet can raise what they say.
 #pragma once
 
 #include <cstdint>
@@ -15,58 +15,51 @@ namespace lf::identity {
 inline constexpr uint32_t kRoleBits = 24;
 
 // Where an operator is a member: an OrgIndex, every organisation, or a list (kOrgList | place).
-inline constexpr uint32_t kEveryOrg = 0xffffffff;
+inline constexpr uint32_t kEveryOrg = 0xfffffffd;
 inline constexpr uint32_t kFreeRow = 0xfffffffe;
 inline constexpr uint32_t kOrgList = 0x80000000;
 
-struct OperatorRow {
+struct alignas(16) OperatorRow {
   uint32_t id = 0;
   uint32_t orgs = kFreeRow;
-  uint32_t mfa_expires_s = 0;  // Unix time; 0: never
-  uint32_t packed = 0;         // role bits (24), clearance (4), MFA level (4)
+  uint32_t mfa_last_s = 0;  // last second of the MFA level, Unix time
+  uint32_t packed = 0;      // role bits (24), clearance (4), MFA level (4)
 
+  bool is_free() const noexcept { return orgs == kFreeRow; }
   uint32_t role_bits() const noexcept { return packed & ((1u << kRoleBits) - 1); }
-  uint8_t clearance() const noexcept { return packed >> kRoleBits & 15; }
-  uint8_t mfa_level() const noexcept { return static_cast<uint8_t>(packed >> 28); }
+  uint8_t levels() const noexcept { return packed >> kRoleBits; }  // as Meta::levels
+  uint8_t clearance() const noexcept { return levels() & 15; }
+  uint8_t mfa_level() const noexcept { return levels() >> 4; }
 };
 
-struct TargetRow {
-  static constexpr uint16_t kFree = 0xffff, kComms = 0x8000;
+struct alignas(8) TargetRow {
+  static constexpr uint16_t kUsed = 0x4000, kComms = 0x8000;
   uint32_t id = 0;
-  uint16_t group = kFree;
-  uint16_t risk = 0;  // hundredths; top bit: communications degraded
+  uint16_t risk = 0;  // hundredths; kUsed, and kComms: communications degraded
+  uint16_t group = 0;
+
+  bool is_free() const noexcept { return (risk & kUsed) == 0; }
 };
 
-template <typename Row>
-struct alignas(kCacheLine) RowLine {
-  static constexpr uint32_t kRows = kCacheLine / sizeof(Row);
-  Row rows[kRows];
-};
-
-inline uint32_t id_hash(uint32_t id) noexcept {
-  uint64_t h = (id ^ 0x5bd1e995ull) * 0x9e3779b97f4a7c15ull;
-  h ^= h >> 32;
-  return static_cast<uint32_t>(h * 0xff51afd7ed558ccdull >> 32);
+// By the top bits of a product, which all bits of an id have gone into.
+inline uint64_t home_of(uint32_t id, uint32_t shift) noexcept {
+  return (id * 0x9e3779b97f4a7c15ull) >> shift;
 }
 
-struct Operators {
-  std::vector<RowLine<OperatorRow>> lines;  // a power of two; at least one row in all is free
-  std::vector<OrgIndex> org_lists;          // [count, org, org, …], ascending
+// Both have at least one free row.
+template <typename Row>
+struct Rows {
+  std::vector<Row> rows = std::vector<Row>(2);  // a power of two
+  uint32_t shift = 63;                          // 64 less that power
   uint32_t count = 0;
 
-  uint32_t home(uint32_t id) const noexcept {
-    return id_hash(id) & (static_cast<uint32_t>(lines.size()) - 1);
-  }
+  uint64_t home(uint32_t id) const noexcept { return home_of(id, shift); }
 };
 
-struct Targets {
-  std::vector<RowLine<TargetRow>> lines;
-  uint32_t count = 0;
-
-  uint32_t home(uint32_t id) const noexcept {
-    return id_hash(id) & (static_cast<uint32_t>(lines.size()) - 1);
-  }
+struct Operators : Rows<OperatorRow> {
+  std::vector<OrgIndex> org_lists;  // [count, org, org, …], ascending
 };
+using Targets = Rows<TargetRow>;
 
 // What the identity stage reads. Both tables are always there, if empty.
 struct Table {

@@ -179,8 +179,12 @@ void Pipeline::commands(const Snapshot& snapshot, Burst& burst, const Selection&
   Selection live = all;
   authenticate::run(*snapshot.authenticate, s.authenticate, burst, live, now);
   s.clock.mark(Stage::authenticate, all.count);
-  quota::expect(*snapshot.quota, *shared.windows, burst, live);
-  validate::run(*snapshot.parse, burst, live, unix_us);
+  validate::run(*snapshot.parse, burst, live, unix_us,
+                [of_quota = quota::Expect(*snapshot.quota, *shared.windows),
+                 of_ids = identity::Expect(snapshot.policy->identity)](const Meta& m) {
+                  of_quota(m);
+                  of_ids(m);
+                });
   if (shared.draining.load(std::memory_order_relaxed)) {
     for (const uint8_t i : live) burst.decide(i, Verdict::stopping);
     live.count = 0;

@@ -28,9 +28,9 @@ void classify_leaf(const Program& p, const Leaf& leaf, bool first, const Meta* c
   const auto add = [&](auto value) { put_leaf(leaf, first, packets, count, classes, value); };
   switch (leaf.dim) {
     case Dim::clearance:
-      return add([](const Meta& m) { return uint32_t{m.clearance}; });
+      return add([](const Meta& m) { return uint32_t{m.clearance()}; });
     case Dim::mfa:
-      return add([](const Meta& m) { return uint32_t{m.mfa_level}; });
+      return add([](const Meta& m) { return uint32_t{m.mfa_level()}; });
     case Dim::severity:
       return add([](const Meta& m) { return uint32_t{m.severity}; });
     case Dim::comms:

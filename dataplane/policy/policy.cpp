@@ -3,6 +3,9 @@
 
 #include <hs/hs_runtime.h>
 
+#include <cstddef>
+#include <cstring>
+
 #include "dataplane/core/hold_end.hpp"
 #include "dataplane/core/metas.hpp"
 #include "dataplane/policy/sums.hpp"
@@ -49,6 +52,7 @@ void refuse(Burst& burst, uint8_t i) noexcept {
 // A command that was held and comes back from control: people or its deadline have decided.
 void end_of_hold(Burst& burst, uint8_t i) noexcept {
   Meta& m = burst.meta[i];
+  m.policy_version = 0;  // nobody is asked
   m.rule = kRuleReleased;
   m.outcome = m.origin == Origin::released ? PolicyOutcome::allow : PolicyOutcome::deny;
   if (m.origin == Origin::released) return;
@@ -61,43 +65,82 @@ void end_of_hold(Burst& burst, uint8_t i) noexcept {
                                           : Verdict::held_refused);
 }
 
-constexpr Row kDefaultDeny{.outcome = static_cast<uint8_t>(PolicyOutcome::deny)};
+// A rule set's rows for the packets, which it leaves in `rows`, and their decisions.
+void decide_by_classes(const Program& p, State& state, const Burst& burst, const Selection& packets,
+                       uint32_t* rows, uint32_t* decisions) noexcept {
+  classify(p, burst.meta, packets.index, packets.count, state.classes);
+  first_matches(p, state.classes, packets.count, rows);
+  for (uint32_t k = 0; k < packets.count; ++k)
+    decisions[k] = (rows[k] == kNoRow ? kDefaultDeny : p.rows[rows[k]]).decision();
+}
 
-// Packets of one program, at most kBurstMax. True: all are allowed.
-bool evaluate(const Program& p, State& state, Burst& burst, const Selection& packets) noexcept {
+// Policy's part of the first eight bytes behind the node: the outcome is allow, until settle() is
+// told otherwise, and what choose and rewrite will say is not there yet.
+static_assert(offsetof(Meta, policy_version) % 8 == 0 &&
+              offsetof(Meta, breaker_epoch) == offsetof(Meta, policy_version) + 4 &&
+              offsetof(Meta, outcome) == offsetof(Meta, policy_version) + 6 &&
+              offsetof(Meta, unkept) == offsetof(Meta, policy_version) + 7);
+void set_allowed(Meta& m, uint32_t decision, uint64_t version) noexcept {
+  std::memcpy(&m.policy_version, &version, sizeof version);
+  m.rule = static_cast<uint16_t>(decision);
+}
+
+// What is not simply allowed. True: it is after all.
+bool settle(const Program& p, State& state, Burst& burst, const Selection& packets, uint32_t k,
+            uint32_t decision, uint32_t row, bool& classified) noexcept {
+  const uint8_t i = packets.index[k];
+  Meta& m = burst.meta[i];
+  if ((decision >> 24 & Row::kHasPattern) != 0) {
+    if (!classified) classify(p, burst.meta, packets.index, packets.count, state.classes);
+    classified = true;
+    const uint32_t real = resolve_patterns(p, state, m, k, row);
+    decision = (real == kNoRow ? kDefaultDeny : p.rows[real]).decision();
+    m.rule = static_cast<uint16_t>(decision);
+  }
+  m.outcome = static_cast<PolicyOutcome>(decision >> 16 & 0xff);
+  if (m.outcome == PolicyOutcome::allow) return true;
+  refuse(burst, i);
+  return false;
+}
+
+enum class Evaluated { all_allowed, some_refused, some_held_before };
+
+// Packets of one program, at most kBurstMax. When some were held before, nothing is decided yet.
+Evaluated evaluate(const Program& p, State& state, Burst& burst,
+                   const Selection& packets) noexcept {
   const uint32_t count = packets.count;
   Meta* const meta = metas(burst);
-  uint32_t rows[kBurstMax];
-  Sums sums;
-  const bool small = sums.take(p);
-  const auto classify_all = [&] { classify(p, burst.meta, packets.index, count, state.classes); };
-  if (small) [[likely]] {
-    for (uint32_t k = 0; k < count; ++k) rows[k] = sums.row_of(meta[packets.index[k]]);
-  } else {
-    classify_all();
-    first_matches(p, state.classes, count, rows);
-  }
-  bool classified = !small, all_allowed = true;
-  const Row* const table = p.rows.data();
-  const uint32_t version = p.version;
-  for (uint32_t k = 0; k < count; ++k) {
-    Meta& m = meta[packets.index[k]];
-    const Row* row = rows[k] == kNoRow ? &kDefaultDeny : table + rows[k];
-    m.policy_version = version;
-    if ((row->flags & Row::kHasPattern) != 0) [[unlikely]] {
-      if (!classified) classify_all();
-      classified = true;
-      const uint32_t real = resolve_patterns(p, state, m, k, rows[k]);
-      row = real == kNoRow ? &kDefaultDeny : table + real;
+  uint32_t rows[kBurstMax], decisions[kBurstMax];
+  const uint64_t version = p.version;
+  uint32_t all = 0, origins = 0;
+  const auto allow = [&](Meta& m, uint32_t decision) {
+    all |= decision;
+    origins |= static_cast<uint32_t>(m.origin);
+    set_allowed(m, decision, version);
+  };
+  if (p.sums) [[likely]] {
+    const Sums& sums = *p.sums;
+    const uint32_t* const of_sum = p.decision_of_sum.data();
+    for (uint32_t k = 0; k < count; ++k) {
+      Meta& m = meta[packets.index[k]];
+      decisions[k] = of_sum[sums.of(m)];
+      allow(m, decisions[k]);
     }
-    m.rule = row->rule;
-    m.outcome = static_cast<PolicyOutcome>(row->outcome);
-    if (m.outcome == PolicyOutcome::allow) [[likely]]
-      continue;
-    refuse(burst, packets.index[k]);
-    all_allowed = false;
+  } else {
+    decide_by_classes(p, state, burst, packets, rows, decisions);
+    for (uint32_t k = 0; k < count; ++k) allow(meta[packets.index[k]], decisions[k]);
   }
-  return all_allowed;
+  static_assert(Origin::wire == Origin{0} && Origin::intake == Origin{1});  // the others: held
+  if ((all >> 16 | origins >> 1) == 0) [[likely]]
+    return Evaluated::all_allowed;
+  if (origins >> 1 != 0) return Evaluated::some_held_before;
+  bool classified = !p.sums, all_allowed = true;
+  for (uint32_t k = 0; k < count; ++k) {
+    if (decisions[k] >> 16 == 0) continue;
+    const uint32_t row = p.sums ? p.row_of_sum[p.sums->of(meta[packets.index[k]])] : rows[k];
+    all_allowed &= settle(p, state, burst, packets, k, decisions[k], row, classified);
+  }
+  return all_allowed ? Evaluated::all_allowed : Evaluated::some_refused;
 }
 
 // Which program decides about each; commands that were held are decided already.
@@ -113,22 +156,15 @@ void part(const Table& table, Burst& burst, const Selection& live, Selection by_
   }
 }
 
-// Nobody is on another program than the first, and nobody comes back from being held.
-bool all_on_first(const Table& table, const Burst& burst, const Selection& live) noexcept {
-  if (!table.org_program.empty()) return false;
-  const Meta* const meta = metas(burst);
-  uint32_t origins = 0;
-  for (const uint8_t i : live) origins |= static_cast<uint32_t>(meta[i].origin);
-  static_assert(Origin::wire == Origin{0} && Origin::intake == Origin{1});  // the others: held
-  return origins <= 1;
-}
-
 }  // namespace
 
 void run(const Table& table, State& state, Burst& burst, Selection& live) noexcept {
-  if (all_on_first(table, burst, live)) [[likely]] {
-    if (!evaluate(*table.programs[0], state, burst, live)) keep_undecided(burst, live);
-    return;
+  // Mostly nobody is on another program than the first.
+  if (table.org_program.empty()) [[likely]] {
+    const Evaluated first = evaluate(*table.programs[0], state, burst, live);
+    if (first == Evaluated::all_allowed) [[likely]]
+      return;
+    if (first == Evaluated::some_refused) return keep_undecided(burst, live);
   }
   Selection by_program[2];
   by_program[0].count = by_program[1].count = 0;

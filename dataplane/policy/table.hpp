@@ -21,6 +21,8 @@ struct hs_scratch;
 
 namespace lf::policy {
 
+struct Sums;  // dataplane/policy/sums.hpp
+
 enum class Dim : uint8_t { clearance, mfa, severity, comms, intent, role, risk, org, group };
 inline constexpr uint32_t kDims = 9;
 
@@ -62,12 +64,18 @@ struct PatternTest {  // see BitTest in control/policy/rules.hpp
 };
 
 struct Row {
-  static constexpr uint8_t kHasPattern = 0x80;
-  uint16_t rule = 0;  // number of the rule, from 1
-  uint8_t outcome = 0;
+  static constexpr uint8_t kHasPattern = 0x80;  // in flags
+  uint16_t rule = 0;    // number of the rule, from 1
+  uint8_t outcome = 0;  // PolicyOutcome
   uint8_t flags = 0;
   uint32_t pattern = 0;  // into Program::pattern_tests
+
+  // The first half, which says what is decided: the rule below. Nothing above: it is allowed, with
+  // no more ado.
+  uint32_t decision() const noexcept { return rule | uint32_t{outcome} << 16 | uint32_t{flags} << 24; }
 };
+inline constexpr Row kDefaultDeny{.outcome = static_cast<uint8_t>(PolicyOutcome::deny)};
+static_assert(PolicyOutcome::allow == PolicyOutcome{0});
 
 struct Program {
   uint32_t version = 0;
@@ -79,6 +87,9 @@ struct Program {
   std::vector<Merge> merges;
   std::vector<Final> finals;
   std::vector<uint32_t> first_row;  // with one final: its class -> first row, or kNoRow
+  std::shared_ptr<const Sums> sums;  // null: not for these rules
+  std::vector<uint32_t> row_of_sum;  // or kNoRow
+  std::vector<uint32_t> decision_of_sum;  // Row::decision() of it
   std::vector<Row> rows;
   std::vector<PatternTest> pattern_tests;
   std::shared_ptr<const hs_database> patterns;       // null: no patterns

@@ -324,22 +324,6 @@ State::State(uint32_t delay_packets, Tsc slot_tsc, Tsc horizon_tsc)
             static_cast<uint32_t>(
                 std::clamp<Tsc>(horizon_tsc / std::max<Tsc>(slot_tsc, 1) + 1, 64, 65536))) {}
 
-void expect(const Table& table, const Windows& windows, const Burst& burst,
-            const Selection& live) noexcept {
-  const auto orgs = static_cast<uint32_t>(table.org_limits.size());
-  const Meta* const meta = metas(burst);
-  const bool alone = windows.alone();  // then the windows say it all, mostly
-  for (const uint8_t i : live) {
-    const Meta& m = meta[i];
-    if (m.org >= orgs) [[unlikely]]
-      continue;
-    windows.prefetch(m.org, m.intent_index);
-    if (alone) continue;
-    __builtin_prefetch(&table.intent_limits[m.org]);
-    __builtin_prefetch(&table.org_limits[m.org]);
-  }
-}
-
 void run(const Table& table, Windows& windows, State& state, Burst& burst, Selection& live, Tsc now,
          uint64_t unix_us) noexcept {
   state.delayed_count = 0;

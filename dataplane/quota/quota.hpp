@@ -111,10 +111,27 @@ struct State {
   Scratch scratch;
 };
 
-// Gets what run() will read of these commands' limits and counts on its way to the cache: call it
-// some stages before.
-void expect(const Table& table, const Windows& windows, const Burst& burst,
-            const Selection& live) noexcept;
+// Gets what run() will read of a command's limits and counts on its way to the cache, some stages
+// before.
+class Expect {
+ public:
+  Expect(const Table& table, const Windows& windows) noexcept
+      : table_(table), windows_(windows), orgs_(static_cast<uint32_t>(table.org_limits.size())) {}
+  // Inline, or GCC takes the call for one without effect.
+  [[gnu::always_inline]] void operator()(const Meta& m) const noexcept {
+    if (m.org >= orgs_) [[unlikely]]
+      return;
+    windows_.prefetch(m.org, m.intent_index);
+    if (windows_.alone()) return;  // then the windows say it all, mostly
+    __builtin_prefetch(&table_.intent_limits[m.org]);
+    __builtin_prefetch(&table_.org_limits[m.org]);
+  }
+
+ private:
+  const Table& table_;
+  const Windows& windows_;
+  uint32_t orgs_;
+};
 
 // Decides the commands in `live`. Refused ones get their verdict, delayed ones go to
 // state.delayed, and both leave `live` with their quota fields filled. unix_us: for deadlines.

@@ -73,10 +73,10 @@ class Windows {
   Tsc step_tsc() const noexcept { return step_tsc_; }
 
   void prefetch(Key key) const noexcept { __builtin_prefetch(&heads_[key], 1); }
-  void prefetch(OrgIndex org, IntentIndex intent) const noexcept {
+  [[gnu::always_inline]] void prefetch(OrgIndex org, IntentIndex intent) const noexcept {
     const Head* const all = heads_ + uint64_t{org} * kKeysPerOrg;
     __builtin_prefetch(all, 1);
-    __builtin_prefetch(all + 1 + intent, 1);
+    __builtin_prefetch(all + uint64_t{intent} + 1, 1);
   }
 
   bool alone() const noexcept { return alone_; }
@@ -101,7 +101,7 @@ class Windows {
   bool count_granted(OrgIndex org, IntentIndex intent, uint64_t era) noexcept {
     // As org_key() and intent_key(), in fewer steps: 64 bits wide.
     Head* const all = heads_ + uint64_t{org} * kKeysPerOrg;
-    Head* const own = all + 1 + intent;
+    Head* const own = all + uint64_t{intent} + 1;
     const uint64_t all_word = all->count.load(std::memory_order_relaxed);
     const uint64_t own_word = own->count.load(std::memory_order_relaxed);
     if (left_of_grant(*all, all_word, era) <= 0) return false;

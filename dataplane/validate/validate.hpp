@@ -7,6 +7,7 @@
 
 #include "dataplane/core/burst.hpp"
 #include "dataplane/core/hold_end.hpp"
+#include "dataplane/core/metas.hpp"
 #include "dataplane/parse/table.hpp"
 
 namespace lf::validate {
@@ -19,21 +20,29 @@ constexpr bool expired(uint64_t deadline_us, uint64_t unix_us, uint64_t skew_us)
   return deadline_us < first_deadline(unix_us, skew_us);
 }
 
-// unix_us 0: the clock has not been set yet, nothing is refused.
-inline void run(const parse::Table& table, Burst& burst, Selection& live,
-                uint64_t unix_us) noexcept {
+// unix_us 0: the clock has not been set yet, nothing is refused. `expect` is called for each command:
+// what later stages will read of it is asked for in the same loop.
+template <typename Expect>
+void run(const parse::Table& table, Burst& burst, Selection& live, uint64_t unix_us,
+         Expect&& expect) noexcept {
   const uint64_t first = first_deadline(unix_us, table.clock_skew_us);
   bool some_expired = false;
+  Meta* const all = metas(burst);
   for (const uint8_t i : live) {
-    Meta& meta = burst.meta[i];
+    Meta& meta = all[i];
+    expect(meta);
     if (meta.deadline_us >= first) [[likely]]
       continue;
     if (meta.origin == kHoldExpired) continue;  // policy says what became of it
     meta.reply_status = lcp::Status::expired;
-    burst.decide(i, Verdict::deadline_expired);
+    meta.verdict = Verdict::deadline_expired;
     some_expired = true;
   }
   if (some_expired) keep_undecided(burst, live);
+}
+inline void run(const parse::Table& table, Burst& burst, Selection& live,
+                uint64_t unix_us) noexcept {
+  run(table, burst, live, unix_us, [](const Meta&) {});
 }
 
 }  // namespace lf::validate

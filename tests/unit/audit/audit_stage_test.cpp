@@ -64,8 +64,7 @@ TEST(AuditStage, RecordHoldsWhatDecided) {
   m.node = 11;
   m.intent = 5;
   m.severity = 2;
-  m.clearance = 4;
-  m.mfa_level = 2;
+  m.levels = 4 | 2 << 4;
   m.authenticated = m.comms_degraded = true;
   m.outcome = PolicyOutcome::hold;
   m.verdict = Verdict::held;

@@ -24,7 +24,7 @@ struct Stage {
     m.operator_id = operator_id;
     m.org = org;
     m.target_id = target_id;
-    m.clearance = m.mfa_level = 99;  // must not survive
+    m.levels = 0xfd;  // must not survive
     Selection live;
     live.add(0);
     run(table, *burst, live, kNowUs);
@@ -39,8 +39,8 @@ OperatorEntry entry(uint32_t id, std::vector<uint32_t> orgs) {
 TEST(Identity, UnknownOperatorHasNothing) {
   Stage s;
   const Meta& m = s.look_up(7, 0);
-  EXPECT_EQ(m.clearance, 0);
-  EXPECT_EQ(m.mfa_level, 0);
+  EXPECT_EQ(m.clearance(), 0);
+  EXPECT_EQ(m.mfa_level(), 0);
   EXPECT_EQ(m.role_bits, 0u);
 }
 
@@ -49,15 +49,15 @@ TEST(Identity, OperatorCountsOnlyInItsOrganisations) {
   s.table.operators =
       build_operators({entry(1, {10}), entry(2, {10, 30}), entry(3, {}), entry(4, {99})},
                       {{10, 0}, {20, 1}, {30, 2}});
-  EXPECT_EQ(s.look_up(1, 0).clearance, 4);
+  EXPECT_EQ(s.look_up(1, 0).clearance(), 4);
   EXPECT_EQ(s.look_up(1, 0).role_bits, 0b1010u);
-  EXPECT_EQ(s.look_up(1, 1).clearance, 0);
-  EXPECT_EQ(s.look_up(2, 0).clearance, 4);
-  EXPECT_EQ(s.look_up(2, 1).clearance, 0);
-  EXPECT_EQ(s.look_up(2, 2).clearance, 4);
-  EXPECT_EQ(s.look_up(3, 1).clearance, 4);
-  EXPECT_EQ(s.look_up(3, kNoOrg).clearance, 0);  // nobody is a member of no organisation
-  EXPECT_EQ(s.look_up(4, 0).clearance, 0);       // its organisation is not configured
+  EXPECT_EQ(s.look_up(1, 1).clearance(), 0);
+  EXPECT_EQ(s.look_up(2, 0).clearance(), 4);
+  EXPECT_EQ(s.look_up(2, 1).clearance(), 0);
+  EXPECT_EQ(s.look_up(2, 2).clearance(), 4);
+  EXPECT_EQ(s.look_up(3, 1).clearance(), 4);
+  EXPECT_EQ(s.look_up(3, kNoOrg).clearance(), 0);  // nobody is a member of no organisation
+  EXPECT_EQ(s.look_up(4, 0).clearance(), 0);       // its organisation is not configured
 }
 
 TEST(Identity, MfaExpires) {
@@ -66,9 +66,9 @@ TEST(Identity, MfaExpires) {
   until_now.mfa_expires_s = kNowS;
   a_second_more.mfa_expires_s = kNowS + 1;
   s.table.operators = build_operators({until_now, a_second_more}, {});
-  EXPECT_EQ(s.look_up(1, 0).mfa_level, 0);
-  EXPECT_EQ(s.look_up(1, 0).clearance, 4);
-  EXPECT_EQ(s.look_up(2, 0).mfa_level, 2);
+  EXPECT_EQ(s.look_up(1, 0).mfa_level(), 0);
+  EXPECT_EQ(s.look_up(1, 0).clearance(), 4);
+  EXPECT_EQ(s.look_up(2, 0).mfa_level(), 2);
 }
 
 TEST(Identity, TargetsBringRiskGroupAndComms) {

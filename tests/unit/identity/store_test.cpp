@@ -37,7 +37,7 @@ TEST_F(Fixture, RolesGiveClearanceAndBits) {
   EXPECT_EQ(row->clearance(), 3);
   EXPECT_EQ(row->role_bits(), 1u << 2 | 1u << 6);  // pilot is the first role after the six
   EXPECT_EQ(row->orgs, 1u);
-  EXPECT_EQ(find(*t.targets, 100)->risk, 6450);
+  EXPECT_EQ(find(*t.targets, 100)->risk, 6450 | TargetRow::kUsed);
   EXPECT_EQ(find(*t.targets, 100)->group, *vocabulary.groups.find("leo"));
 }
 

@@ -51,9 +51,9 @@ rules:
 TEST(PolicyStage, DecidesAndSaysWhy) {
   Stage s;
   s.load(0, 41, kByClearance);
-  s.add().clearance = 1;
-  s.add().clearance = 2;
-  s.add().clearance = 3;
+  s.add().levels = 1;
+  s.add().levels = 2;
+  s.add().levels = 3;
   s.run();
   ASSERT_EQ(s.live.count, 1);
   EXPECT_EQ(s.live.index[0], 2);
@@ -98,10 +98,14 @@ TEST(PolicyStage, ReleasedCommandsPass) {
   Stage s;
   s.load(0, 1, "rules: [{id: r, outcome: deny}]");
   s.add().origin = Origin::released;
+  s.add();
   s.run();
   EXPECT_EQ(s.live.count, 1);
   EXPECT_EQ(s.burst->meta[0].outcome, PolicyOutcome::allow);
   EXPECT_EQ(s.burst->meta[0].rule, kRuleReleased);
+  EXPECT_EQ(s.burst->meta[0].policy_version, 0u) << "nobody is asked";
+  EXPECT_EQ(s.burst->meta[1].verdict, Verdict::policy_denied);
+  EXPECT_EQ(s.burst->meta[1].policy_version, 1u);
 }
 
 TEST(PolicyStage, HeldCommandsThatEndAreRefusedUnderTheirOwnNames) {
@@ -123,15 +127,13 @@ TEST(PolicyStage, HeldCommandsThatEndAreRefusedUnderTheirOwnNames) {
 
 // What small dimensions add up to, against the way of all rule sets.
 void expect_same_rows(const Program& p) {
-  Sums sums;
-  ASSERT_TRUE(sums.take(p));
+  ASSERT_TRUE(p.sums);
   const auto classes = std::make_unique<Classes>();
   const uint8_t first = 0;
   uint32_t matched = 0;
   for (uint32_t n = 0; n < 200'000; ++n) {
     Meta m;
-    m.clearance = n % 7;
-    m.mfa_level = n / 7 % 5;
+    m.levels = static_cast<uint8_t>(n % 7 | n / 7 % 5 << 4);
     m.severity = n / 35 % 7;
     m.comms_degraded = n / 245 % 2;
     m.intent = static_cast<uint8_t>(n / 490 % 9 + (n % 11 == 0 ? 240 : 0));
@@ -139,7 +141,9 @@ void expect_same_rows(const Program& p) {
     classify(p, &m, &first, 1, *classes);
     uint32_t row;
     first_matches(p, *classes, 1, &row);
-    ASSERT_EQ(sums.row_of(m), row) << n;
+    const uint32_t sum = p.sums->of(m);
+    ASSERT_EQ(p.row_of_sum[sum], row) << n;
+    ASSERT_EQ(p.decision_of_sum[sum], (row == kNoRow ? kDefaultDeny : p.rows[row]).decision()) << n;
     matched += row != kNoRow;
   }
   EXPECT_GT(matched, 0u);
@@ -163,7 +167,7 @@ TEST(PolicyStage, SumsLeadToTheSameRows) {
 TEST(PolicyStage, SumsAreNotForOrganisations) {
   Stage s;
   s.load(0, 1, "rules: [{id: r, outcome: allow, when: {org: globex}}]");
-  EXPECT_FALSE(Sums{}.take(*s.table.programs[0]));
+  EXPECT_FALSE(s.table.programs[0]->sums);
 }
 
 struct Packet {
@@ -191,7 +195,7 @@ rules:
     m.lcp = &p.header;
     m.payload_length = static_cast<uint16_t>(std::strlen(p.payload));
   }
-  s.burst->meta[3].clearance = 5;
+  s.burst->meta[3].levels = 5;
   s.run();
   const Meta* m = s.burst->meta;
   EXPECT_EQ(m[0].rule, 2);
