@@ -47,11 +47,11 @@ uint32_t flag(bool set, uint32_t which) noexcept {
       [[unlikely]]
     return all_flags(m);
   static_assert(Record::kAuthenticated == 1 && Record::kCommsDegraded == 2 && Record::kRetry == 4);
-  static_assert(offsetof(Meta, is_retry) == offsetof(Meta, comms_degraded) + 2);
-  uint32_t both;  // bools, two bytes apart
+  static_assert(offsetof(Meta, is_retry) == offsetof(Meta, comms_degraded) + 1);
+  uint16_t both;
   std::memcpy(&both, &m.comms_degraded, sizeof both);
   return static_cast<uint8_t>(Record::kEvaluated + Record::kOrgKnown + uint32_t{m.authenticated} +
-                              2 * _pext_u32(both, 0x10001));
+                              2 * _pext_u32(both, 0x101));
 }
 
 // Neighbours that a record has in common with the header and with Meta are copied together.
@@ -73,7 +73,6 @@ static_assert(offsetof(Record, command_id) == offsetof(Record, trace_id) + 16 &&
               offsetof(Meta, org_id) == offsetof(Meta, target_id) + 8 &&
               offsetof(Record, target_id) == offsetof(Record, org_id) + 8 &&
               offsetof(Record, policy_version) == offsetof(Record, org_id) + 12 &&
-              offsetof(Meta, mfa_level) == offsetof(Meta, clearance) + 1 &&
               offsetof(Record, worker) == offsetof(Record, kind) + 1 &&
               offsetof(Meta, severity) == offsetof(Meta, intent) + 1 &&
               offsetof(Record, severity) == offsetof(Record, intent) + 1);
@@ -96,9 +95,7 @@ static_assert(offsetof(Record, command_id) == offsetof(Record, trace_id) + 16 &&
   std::memcpy(&r.role_bits, &m.role_bits, kDecisionSize);
   std::memcpy(&r.kind, &kind, 2);
   std::memcpy(&r.intent, &m.intent, 2);
-  uint16_t levels;
-  std::memcpy(&levels, &m.clearance, 2);
-  r.clearance_mfa = static_cast<uint8_t>(_pext_u32(levels, 0x0f0f));
+  r.clearance_mfa = m.levels;
   r.flags = flags_of(m);
   r.outcome = static_cast<uint8_t>(m.outcome);
   r.verdict = static_cast<uint8_t>(m.verdict);
