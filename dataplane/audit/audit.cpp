@@ -169,7 +169,7 @@ void append(State& state, const Burst& burst, const Selection& packets, uint64_t
   Record* next = &state.ring->at(state.head);
   const uint16_t kind = decision_of(state.worker);
   const Meta* const meta = metas(burst);
-  uint32_t written = 0, lost = 0;
+  uint64_t written = 0, lost = 0;
   for (const uint8_t i : packets) {
     const Meta& m = meta[i];
     if (!m.lcp) continue;

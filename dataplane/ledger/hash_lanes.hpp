@@ -27,6 +27,7 @@ template <typename Id, typename Space>
   for (uint32_t k = 0; k < kLanes; ++k) {
     const __m128i name = _mm_loadu_si128(reinterpret_cast<const __m128i*>(id(k)));
     block[k] = _mm_xor_si128(_mm_xor_si128(name, keys[0]), tweak_of(space(k), s));
+    asm volatile("" : "+x"(block[k]));  // one by one: all at once they do not fit the registers
   }
 #pragma GCC unroll 9
   for (uint32_t r = 1; r < kRounds; ++r) {

@@ -153,8 +153,8 @@ LF_INLINE bool is_usual_lcp(const UsualFrame& f, __m128i tail) noexcept {
   constexpr int kPayloadLength =
       (offsetof(lcp::Header, payload_length) - offsetof(lcp::Header, deadline_us)) / 2;
   const lcp::Header& h = f.lcp();
-  const uint32_t payload = f.length - kUsualMin;
-  if (static_cast<uint32_t>(_mm_extract_epi16(tail, kPayloadLength)) != payload) [[unlikely]]
+  if (static_cast<uint32_t>(_mm_extract_epi16(tail, kPayloadLength)) + kUsualMin != f.length)
+      [[unlikely]]
     return false;
   if ((h.flags & lcp::kFlagTagged) == 0 && !is_untagged(h)) [[unlikely]]
     return false;

@@ -6,6 +6,7 @@
 #include <rte_ip.h>
 #include <rte_udp.h>
 
+#include <bit>
 #include <cstddef>
 #include <cstring>
 
@@ -22,8 +23,21 @@ namespace {
 struct Ends {
   const IpAddress& source;
   const IpAddress& destination;
-  uint16_t source_port, destination_port;  // wire order
+  uint32_t ports;  // as they lie in UDP's header
 };
+
+uint32_t ports_of(uint16_t source, uint16_t destination) noexcept {  // wire order
+  return source | uint32_t{destination} << 16;
+}
+
+// Read as one number, they lie the other way round.
+uint32_t ports_of(const forward::Node& node) noexcept {
+  using forward::Node;
+  static_assert(offsetof(Node, source_port) == offsetof(Node, port) + sizeof node.port);
+  uint32_t both;
+  std::memcpy(&both, reinterpret_cast<const uint8_t*>(&node) + offsetof(Node, port), sizeof both);
+  return std::rotl(both, 16);
+}
 
 // The checksum field is not what it should be: the sender left it to a NIC that there was not.
 bool checksum_is_partial(const rte_mbuf* m) noexcept {
@@ -59,12 +73,11 @@ constexpr uint64_t kNothing = uint64_t{0xffff} << 32;  // modulo 0xffff; keeps d
                                                 const Ends& ends) noexcept {
   uint32_t before;
   std::memcpy(&before, &udp, sizeof before);
-  const uint32_t after = ends.source_port | uint32_t{ends.destination_port} << 16;
-  std::memcpy(&udp, &after, sizeof after);
+  std::memcpy(&udp, &ends.ports, sizeof ends.ports);
   static_assert(offsetof(rte_udp_hdr, src_port) == 0 && offsetof(rte_udp_hdr, dst_port) == 2);
   if (udp.dgram_cksum == 0) return;  // over IPv4: the sender made none
   // Folded it is never 0, which would say "none", but 0xffff.
-  udp.dgram_cksum = net::fold(kNothing + udp.dgram_cksum + lost + before - after);
+  udp.dgram_cksum = net::fold(lost + udp.dgram_cksum + before - ends.ports);
 }
 
 // kHops is added to the TTL: -1 on the way, +1 to take that back.
@@ -72,13 +85,14 @@ template <int kHops>
 [[gnu::always_inline]] inline void set_ipv4_ends(rte_ipv4_hdr& ip, rte_udp_hdr& udp,
                                                  const Ends& ends) noexcept {
   const uint32_t source = net::to_ipv4(ends.source), destination = net::to_ipv4(ends.destination);
-  const uint64_t lost = (uint64_t{ip.src_addr} + ip.dst_addr) - (uint64_t{source} + destination);
+  uint64_t lost = kNothing + ip.src_addr + ip.dst_addr - source - destination;
+  asm("" : "+r"(lost));  // or GCC adds all of it up once for each checksum
   ip.src_addr = source;
   ip.dst_addr = destination;
   ip.time_to_live = static_cast<uint8_t>(ip.time_to_live + kHops);  // first byte of its word
   // The complement of a folded number: 0 rather than 0xffff.
   ip.hdr_checksum =
-      net::checksum_of(kNothing + static_cast<uint64_t>(kHops) - lost - ip.hdr_checksum);
+      net::checksum_of(2 * kNothing + static_cast<uint64_t>(kHops) - lost - ip.hdr_checksum);
   set_udp_ends(udp, lost, ends);
 }
 
@@ -89,7 +103,7 @@ uint64_t address_sum(const IpAddress& a) noexcept {
 template <int kHops>
 void set_ipv6_ends(uint8_t* l3, rte_udp_hdr& udp, const Ends& ends) noexcept {
   auto& ip = *reinterpret_cast<rte_ipv6_hdr*>(l3);
-  const uint64_t lost = address_sum(net::from_ipv6(ip.src_addr)) +
+  const uint64_t lost = kNothing + address_sum(net::from_ipv6(ip.src_addr)) +
                         address_sum(net::from_ipv6(ip.dst_addr)) - address_sum(ends.source) -
                         address_sum(ends.destination);
   net::to_ipv6(ends.source, ip.src_addr);
@@ -136,7 +150,7 @@ void set_macs(uint8_t* frame, const forward::Node& node) noexcept {
   if (node.mode != forward::Mode::proxy) return;
   set_ipv4_ends<-1>(*reinterpret_cast<rte_ipv4_hdr*>(frame + net::kUsualIp),
                     *reinterpret_cast<rte_udp_hdr*>(frame + net::kUsualUdp),
-                    {node.source, node.address, node.source_port, node.port});
+                    {node.source, node.address, ports_of(node)});
   if (checksum_is_partial(m)) [[unlikely]]
     complete_checksum(ports[meta.out_port], m, meta);
 }
@@ -146,8 +160,7 @@ void set_macs(uint8_t* frame, const forward::Node& node) noexcept {
                                    const forward::Node& node) noexcept {
   net::set_link(m, meta, node.mac, node.source_mac, node.vlan_tci);
   if (node.mode == forward::Mode::proxy) {
-    set_ends(ports[meta.out_port], m, meta,
-             {node.source, node.address, node.source_port, node.port});
+    set_ends(ports[meta.out_port], m, meta, {node.source, node.address, ports_of(node)});
   }
 }
 
@@ -247,7 +260,8 @@ void to_clients(const net::Ports& ports, const Client* clients, Burst& burst, Se
       continue;
     }
     net::set_link(m, meta, client.mac, out.mac, client.vlan_tci);
-    set_ends(out, m, meta, {client.local, client.address, client.local_port, client.port});
+    set_ends(out, m, meta,
+             {client.local, client.address, ports_of(client.local_port, client.port)});
   }
   if (some_too_big) part(burst, live, too_big);
 }
@@ -257,10 +271,11 @@ void to_received(const net::Ports& ports, const Client& client, rte_mbuf* m, Met
     take_back_offload(m, meta);
   if (client.ip_version == 0) {  // submitted by control: only the hop is taken back
     const Client now = client_of(m, meta);
-    return set_ends_only<+1>(m, meta, {now.address, now.local, now.port, now.local_port});
+    return set_ends_only<+1>(m, meta, {now.address, now.local, ports_of(now.port, now.local_port)});
   }
   net::set_link(m, meta, ports[client.out_port].mac, client.mac, client.vlan_tci);
-  set_ends_only<+1>(m, meta, {client.address, client.local, client.port, client.local_port});
+  set_ends_only<+1>(m, meta,
+                    {client.address, client.local, ports_of(client.port, client.local_port)});
 }
 
 }  // namespace lf::rewrite
