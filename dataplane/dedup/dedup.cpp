@@ -44,10 +44,11 @@ void hash_missing(const Ledger& ledger, State& state, const Burst& burst,
 
 // What the ledger is asked. False: some have no hash.
 bool ask(State& state, const Burst& burst, const Selection& commands) noexcept {
+  const Meta* meta = metas(burst);
   uint64_t asked = 0, proven = 0;
   for (uint32_t k = 0; k < commands.count; ++k) {
     const uint8_t i = commands.index[k];
-    const Meta& m = burst.meta[i];
+    const Meta& m = meta[i];
     asked |= uint64_t{1} << i;
     proven |= uint64_t{m.authenticated} << i;
     state.commands[k] = {state.hashes[i], Ledger::group_of(m.org, m.authenticated), m.attempt};
@@ -188,8 +189,9 @@ void run(Ledger& ledger, State& state, Burst& burst, Selection& commands, Tsc no
   state.deferred.count = 0;
   if (ledger.admit(state.commands, count, now, state.counts, state.admissions) == count)
       [[likely]] {
+    Meta* meta = metas(burst);
     for (uint32_t k = 0; k < count; ++k) {
-      Meta& m = burst.meta[commands.index[k]];
+      Meta& m = meta[commands.index[k]];
       m.ledger_ref = state.admissions[k].ref;
       m.is_retry = false;
     }
