@@ -155,7 +155,13 @@ Reservation Windows::reserve_slowly(Key key, Step now, uint32_t want, uint32_t a
 
 // The first look at a key that was opened: nothing has been counted in any step so far.
 void Windows::begin_alone(Key key, Step now) noexcept {
-  begin_steps(ring_of(key), now - kRingSteps, now, 0, true);
+  Ring& ring = ring_of(key);
+  // open() wrote those up to its own step.
+  for (Step s = now; s > now - kRingSteps; --s) {
+    std::atomic<uint64_t>& entry = ring.begin[s % kRingSteps];
+    if (step_in(entry.load(std::memory_order_relaxed)) >= s) break;
+    entry.store(word_of(s, 0), std::memory_order_release);
+  }
   heads_[key].base.store(word_of(now, 0), std::memory_order_relaxed);
   heads_[key].count.store(word_of(now, 0), std::memory_order_release);
 }
