@@ -133,6 +133,26 @@ uint32_t room_of(const Table& t, Windows& w, Scratch& s, Key key, Limit limit, S
   return w.count_granted(m.org, m.intent_index, era);
 }
 
+// Where one key has no grant, most others of the burst mostly have none: there are so many of them,
+// or a step has just begun. Gets what count_anew() reads of those from `from` on under way.
+[[gnu::noinline]] void look_ahead(const Table& t, const Windows& w, const Meta* meta,
+                                  const Selection& live, uint32_t from, Step step) noexcept {
+  for (uint32_t k = from; k < live.count; ++k) {
+    const Meta& m = meta[live.index[k]];
+    if (!costs_quota(t, m)) continue;
+    __builtin_prefetch(&t.intent_limits[m.org]);
+    __builtin_prefetch(&t.org_limits[m.org]);
+    w.prefetch_details(org_key(m.org));
+  }
+  for (uint32_t k = from; k < live.count; ++k) {
+    const Meta& m = meta[live.index[k]];
+    if (!costs_quota(t, m)) continue;
+    w.prefetch_ring(org_key(m.org), step);
+    const Key own = intent_key(m.org, m.intent_index);
+    if (t.intent_limits[m.org].by_intent[m.intent_index] != kUncounted) w.prefetch_ring(own, step);
+  }
+}
+
 // The usual burst of a lone worker: counts commands from the front as long as they are allowed.
 // Returns how many of `live` it has been through. Mostly it reads no limit and no ring.
 uint16_t admit_front(const Table& t, Windows& w, Scratch& s, const Burst& burst,
@@ -141,11 +161,14 @@ uint16_t admit_front(const Table& t, Windows& w, Scratch& s, const Burst& burst,
   const auto orgs = static_cast<uint32_t>(t.org_limits.size());
   const uint32_t count = live.count;
   const Meta* const meta = metas(burst);
+  bool looked_ahead = false;
   for (uint32_t k = 0; k < count; ++k) {
     const Meta& m = meta[live.index[k]];
     if (m.is_retry || m.org >= orgs) [[unlikely]]
       continue;
     if (!w.count_granted(m.org, m.intent_index, era)) [[unlikely]] {
+      if (!looked_ahead) look_ahead(t, w, meta, live, k, step);
+      looked_ahead = true;
       if (!count_anew(t, w, s, m, step, era)) return static_cast<uint16_t>(k);
     }
   }

@@ -184,10 +184,10 @@ uint32_t Windows::room(Key key, Step now, uint32_t allow_max, uint64_t era) noex
 }
 
 uint32_t Windows::room_uncounted(Key key) noexcept {
-  if (is_open(key)) return 0;
   std::atomic<uint64_t>& count = heads_[key].count;
-  if (total_in(count.load(std::memory_order_relaxed)) > kLimitMax)
-    count.store(0, std::memory_order_relaxed);
+  const uint64_t word = count.load(std::memory_order_relaxed);
+  if (step_in(word) != 0) return 0;
+  if (total_in(word) > kLimitMax) count.store(0, std::memory_order_relaxed);
   return kLimitMax;
 }
 

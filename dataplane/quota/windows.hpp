@@ -73,6 +73,14 @@ class Windows {
   Tsc step_tsc() const noexcept { return step_tsc_; }
 
   void prefetch(Key key) const noexcept { __builtin_prefetch(&heads_[key], 1); }
+  // What a step's first look at a key needs besides its head: where its ring is, and then the ring.
+  void prefetch_details(Key key) const noexcept { __builtin_prefetch(&details_[key]); }
+  void prefetch_ring(Key key, Step now) const noexcept {
+    const uint32_t ring = details_[key].ring.load(std::memory_order_relaxed);
+    if (ring == 0) return;
+    __builtin_prefetch(&ring_memory_[ring - 1].begin[now % kRingSteps], 1);
+    __builtin_prefetch(&ring_memory_[ring - 1].begin[(now - kWindowSteps) % kRingSteps]);
+  }
   [[gnu::always_inline]] void prefetch(OrgIndex org, IntentIndex intent) const noexcept {
     const Head* const all = heads_ + uint64_t{org} * kKeysPerOrg;
     __builtin_prefetch(all, 1);
@@ -93,7 +101,8 @@ class Windows {
   }
   // How many commands the key may count: what is left of its grant, or else of allow_max.
   uint32_t room(Key key, Step now, uint32_t allow_max, uint64_t era) noexcept;
-  // Of a key that is not counted: no end, unless it has a window, which must stay as it is.
+  // Of a key that is not counted: no end, unless it has a window that was used, which must stay as
+  // it is. (One that was opened and not used yet begins with its first use, whatever T is now.)
   uint32_t room_uncounted(Key key) noexcept;
   void grant(Key key, uint32_t room, uint64_t era) noexcept;
   // Counts one command, of the organisation and of its intent. False, and nothing is counted: one
