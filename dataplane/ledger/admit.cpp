@@ -13,9 +13,10 @@ inline bool Ledger::change(Slot& slot, const Word& from, const Word& to, uint32_
   return true;
 }
 
-// `front`: of the bucket; `victim`: what is in the slot that is next.
-inline void Ledger::plan_for(const Command& command, Bucket& b, const Front& front,
-                             const Word& victim, uint32_t epoch, Plan& plan) const noexcept {
+// `view`, `front`: of the bucket; `victim`: what is in the slot that is next.
+inline void Ledger::plan_for(const Command& command, Bucket& b, const View& view,
+                             const Front& front, const Word& victim, uint32_t epoch,
+                             Plan& plan) const noexcept {
   const uint32_t next = kNext[front.laps];
   const uint32_t place = place_in(next);
   plan.slot = &b.slot[place];
@@ -32,7 +33,7 @@ inline void Ledger::plan_for(const Command& command, Bucket& b, const Front& fro
   plan.live_age = 0;
   const uint32_t age = age_of(victim, epoch);
   if (state == State::none || age > kWindowEpochs) return;
-  const Rest rest = rest_of(b, command.group(), epoch);
+  const Rest rest = rest_of(view, command.group(), epoch);
   const bool full = rest.free == 0;
   plan.own = static_cast<uint8_t>(rest.own);
   plan.shielded = full && static_cast<uint32_t>(std::popcount(rest.own)) >= share_ways_ &&
@@ -43,15 +44,16 @@ inline void Ledger::plan_for(const Command& command, Bucket& b, const Front& fro
 
 void Ledger::look_up(const Command& command, uint32_t epoch, Plan& plan) noexcept {
   Bucket& b = bucket(command.hash);
-  const Front front = front_of(b, command.entry & kHashInHi);
+  const View view = view_of(b);
+  const Front front = front_of(view, command.entry & kHashInHi);
   const uint32_t place = place_in(kNext[front.laps]);
   __builtin_prefetch(&b.flight[place], 1);  // record_sent() will write it
   const Slot& slot = b.slot[place];
   const uint64_t lo = slot.lo.load(std::memory_order_acquire);
   const uint64_t hi = slot.hi.load(std::memory_order_acquire);
-  plan_for(command, b, front, {lo, hi}, epoch, plan);
+  plan_for(command, b, view, front, {lo, hi}, epoch, plan);
   plan.unsteady |= ((front.laps >> Bucket::way_at(place) ^ hi >> 63) & 1) |
-                   (b.way(0).hi.load(std::memory_order_acquire) != front.first);
+                   (b.way(0).hi.load(std::memory_order_acquire) != view.first);
 }
 
 // Two rounds: first all buckets are read, so that waiting for memory overlaps, then slots are

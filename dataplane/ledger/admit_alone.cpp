@@ -14,44 +14,14 @@ constexpr uint32_t rotated(uint32_t ways, uint32_t first) noexcept {
 
 }  // namespace
 
-// One round, as mostly no swap keeps what follows waiting. Mostly the next slot is empty, and
-// nothing else need be known.
-void Ledger::admit_alone(const Command* commands, uint32_t count, uint32_t epoch, Tally& tally,
-                         Admission* out) noexcept {
-  uint32_t others = 0;
-  for (uint32_t k = 0; k < count; ++k) {
-    const Command& command = commands[k];
-    Bucket& b = bucket(command.hash);
-    const Front front = front_of(b, command.entry & kHashInHi);
-    const uint32_t next = kNext[front.laps];
-    const uint32_t place = place_in(next);
-    __builtin_prefetch(&b.flight[place], 1);  // record_sent() will write it
-    Slot& slot = b.slot[place];
-    const Word victim{0, slot.hi.load(std::memory_order_acquire)};
-    const bool simple = (front.alike | (next & kTorn)) == 0;
-    if (simple && (victim.hi & kStateInHi) == 0) [[likely]] {
-      slot.set({command.hash.lo, new_hi(command, epoch, victim)});
-      out[k].ref = ref_of(command.hash, place, command.hash.lo);
-      out[k].result = Lookup::fresh;
-      continue;
-    }
-    ++others;
-    if (simple && enter_over_live(command, b, Bucket::way_at(place), epoch, tally, out[k]))
-      continue;
-    Plan plan;
-    look_up(command, epoch, plan);
-    admit_slowly(command, epoch, plan, tally, out[k]);
-  }
-  tally.fresh += count - others;
-  tally.occupied += count - others;
-}
-
 // Enters a command in a bucket full of live entries: over the one at `first`, which is next, or
 // when the share rule protects that, over its organisation's own oldest one, after those before it
 // were passed over. False: nothing was changed, because there is more to it.
-bool Ledger::enter_over_live(const Command& command, Bucket& b, uint32_t first, uint32_t epoch,
-                             Tally& tally, Admission& out) noexcept {
-  const Rest rest = rest_of(b, command.group(), epoch);
+[[gnu::always_inline]] inline bool Ledger::enter_over_live(const Command& command, Bucket& b,
+                                                           const View& view, uint32_t first,
+                                                           uint32_t epoch, Tally& tally,
+                                                           Admission& out) noexcept {
+  const Rest rest = rest_of(view, command.group(), epoch);
   uint32_t way = first;
   if (rest.aging != 0) [[unlikely]]
     return false;
@@ -83,6 +53,39 @@ bool Ledger::enter_over_live(const Command& command, Bucket& b, uint32_t first, 
   ++tally.evicted_early;
   tally.evicted_epochs += age_of(victim, epoch);
   return true;
+}
+
+// One round, as mostly no swap keeps what follows waiting. Mostly the next slot is empty, and
+// nothing else need be known.
+void Ledger::admit_alone(const Command* commands, uint32_t count, uint32_t epoch, Tally& tally,
+                         Admission* out) noexcept {
+  uint32_t others = 0;
+  for (uint32_t k = 0; k < count; ++k) {
+    const Command& command = commands[k];
+    Bucket& b = bucket(command.hash);
+    const View view = view_of(b);
+    const Front front = front_of(view, command.entry & kHashInHi);
+    const uint32_t next = kNext[front.laps];
+    const uint32_t place = place_in(next);
+    __builtin_prefetch(&b.flight[place], 1);  // record_sent() will write it
+    Slot& slot = b.slot[place];
+    const Word victim{0, slot.hi.load(std::memory_order_acquire)};
+    const bool simple = (front.alike | (next & kTorn)) == 0;
+    if (simple && (victim.hi & kStateInHi) == 0) [[likely]] {
+      slot.set({command.hash.lo, new_hi(command, epoch, victim)});
+      out[k].ref = ref_of(command.hash, place, command.hash.lo);
+      out[k].result = Lookup::fresh;
+      continue;
+    }
+    ++others;
+    if (simple && enter_over_live(command, b, view, Bucket::way_at(place), epoch, tally, out[k]))
+      continue;
+    Plan plan;
+    look_up(command, epoch, plan);
+    admit_slowly(command, epoch, plan, tally, out[k]);
+  }
+  tally.fresh += count - others;
+  tally.occupied += count - others;
 }
 
 }  // namespace lf::ledger

@@ -177,7 +177,7 @@ Swept Ledger::sweep(uint64_t first_bucket, uint64_t buckets, Tsc now) noexcept {
   for (uint64_t k = 0; k < buckets; ++k) {
     Bucket& b = buckets_[(first_bucket + k) & buckets_mask_];
     for (Slot& s : b.slot) sweep_one(s, epoch, swept);
-    if ((kNext[front_of(b, 0).laps] & kTorn) != 0) [[unlikely]]
+    if ((kNext[front_of(view_of(b), 0).laps] & kTorn) != 0) [[unlikely]]
       swept.repaired += repair(b);
   }
   swept.slots = buckets * kWays;
@@ -223,7 +223,7 @@ bool Ledger::repair(Bucket& b) noexcept {
 bool Ledger::restore(uint64_t bucket, const Word& saved) noexcept {
   Bucket& b = buckets_[bucket & buckets_mask_];
   if (saved.state() != State::answered) return false;
-  const Front front = front_of(b, saved.hi & kHashInHi);
+  const Front front = front_of(view_of(b), saved.hi & kHashInHi);
   for (uint32_t left = front.alike; left != 0; left &= left - 1)
     if (b.way(static_cast<uint32_t>(std::countr_zero(left))).load().lo == saved.lo) return false;
   Slot& slot = b.slot[place_in(kNext[front.laps])];

@@ -44,6 +44,7 @@
 namespace lf::ledger {
 
 struct Front;
+struct View;
 
 inline constexpr uint64_t kEntriesMin = uint64_t{1} << 10;
 inline constexpr uint64_t kEntriesMax = uint64_t{1} << 28;
@@ -264,13 +265,13 @@ class Ledger {
   struct Plan;
   struct Tally;
 
-  void plan_for(const Command& command, Bucket& b, const Front& front, const Word& victim,
-                uint32_t epoch, Plan& plan) const noexcept;
+  void plan_for(const Command& command, Bucket& b, const View& view, const Front& front,
+                const Word& victim, uint32_t epoch, Plan& plan) const noexcept;
   void look_up(const Command& command, uint32_t epoch, Plan& plan) noexcept;
   void admit_alone(const Command* commands, uint32_t count, uint32_t epoch, Tally& tally,
                    Admission* out) noexcept;
-  bool enter_over_live(const Command& command, Bucket& b, uint32_t first, uint32_t epoch,
-                       Tally& tally, Admission& out) noexcept;
+  bool enter_over_live(const Command& command, Bucket& b, const View& view, uint32_t first,
+                       uint32_t epoch, Tally& tally, Admission& out) noexcept;
   void admit_slowly(const Command& command, uint32_t epoch, Plan& plan, Tally& tally,
                     Admission& out) noexcept;
   uint32_t enter_over_own(const Command& command, uint32_t epoch, uint32_t most, Plan& plan,

@@ -19,7 +19,6 @@ inline constexpr uint32_t kAllWays = (1u << kWays) - 1;
 
 // A bit a way.
 struct Front {
-  uint64_t first;  // hi of way 0, read before all others
   uint32_t laps;
   uint32_t alike;  // may be about the command: the 30 bits of its hash in hi agree
 };
@@ -30,33 +29,64 @@ struct Rest {
   uint32_t aging;  // no entry, or so old that sweep() is at it, whose clock may be an epoch ahead
 };
 
+// hi of all slots, in which all is that is asked; and hi of way 0, read before all others.
 #ifdef LF_WORDS_ONE_BY_ONE
 
-inline Front front_of(const Bucket& b, uint64_t hash_in_hi) noexcept {
+struct View {
+  uint64_t first;
+  Word word[kWays];
+};
+
+inline View view_of(const Bucket& b) noexcept {
+  View view;
+  for (uint32_t w = 0; w < kWays; ++w)
+    view.word[w] = {0, b.way(w).hi.load(std::memory_order_acquire)};
+  view.first = view.word[0].hi;
+  return view;
+}
+
+inline Front front_of(const View& view, uint64_t hash_in_hi) noexcept {
   Front front{};
   for (uint32_t w = 0; w < kWays; ++w) {
-    const Word word{0, b.way(w).hi.load(std::memory_order_acquire)};
-    if (w == 0) front.first = word.hi;
+    const Word& word = view.word[w];
     front.laps |= word.lap() << w;
     front.alike |= uint32_t{(word.hi & kHashInHi) == hash_in_hi} << w;
   }
   return front;
 }
 
-inline Rest rest_of(const Bucket& b, uint32_t group, uint32_t epoch) noexcept {
+inline Rest rest_of(const View& view, uint32_t group, uint32_t epoch) noexcept {
   Rest rest{};
   for (uint32_t w = 0; w < kWays; ++w) {
-    const Word word{0, b.way(w).hi.load(std::memory_order_acquire)};
+    const Word& word = view.word[w];
+    const State state = word.state();
     rest.free |= uint32_t{!is_live(word, epoch)} << w;
     rest.own |= uint32_t{word.group() == group} << w;
-    rest.busy |= uint32_t{word.state() == State::accepted || word.state() == State::writing} << w;
-    rest.aging |=
-        uint32_t{word.state() == State::none || age_of(word, epoch) + 1 >= kWindowEpochs} << w;
+    rest.busy |= uint32_t{state == State::accepted || state == State::writing} << w;
+    rest.aging |= uint32_t{state == State::none || age_of(word, epoch) + 1 >= kWindowEpochs} << w;
   }
   return rest;
 }
 
 #else
+
+struct View {
+  uint64_t first;
+  __m256 first_four, last_four;  // hi of the slots at 0, 2, 1, 3 and at 4, 6, 5, 7
+};
+
+inline View view_of(const Bucket& b) noexcept {
+  View view;
+  view.first = b.way(0).hi.load(std::memory_order_acquire);
+  std::atomic_signal_fence(std::memory_order_seq_cst);  // no read moves across
+  const auto* pair = reinterpret_cast<const __m256i*>(&b);
+  view.first_four = _mm256_castsi256_ps(
+      _mm256_unpackhi_epi64(_mm256_load_si256(pair), _mm256_load_si256(pair + 1)));
+  view.last_four = _mm256_castsi256_ps(
+      _mm256_unpackhi_epi64(_mm256_load_si256(pair + 2), _mm256_load_si256(pair + 3)));
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  return view;
+}
 
 namespace detail {
 
@@ -65,19 +95,11 @@ inline uint32_t bits(__m256i x) noexcept {
 }
 inline __m256i all(uint32_t x) noexcept { return _mm256_set1_epi32(static_cast<int>(x)); }
 
-// One half of the eight slots' hi: 0x88 the lower ones, 0xdd the upper. All that is asked of a slot
-// is in its hi. Shuffling them together puts slots into the order 0, 2, 4, 6, 1, 3, 5, 7:
-// Bucket::way() counts in that order.
+// One half of each hi: 0x88 the lower ones, 0xdd the upper. Shuffled together they are in the order
+// 0, 2, 4, 6, 1, 3, 5, 7: Bucket::way() counts in that order.
 template <int kHalf>
-__m256i halves(const Bucket& b) noexcept {
-  std::atomic_signal_fence(std::memory_order_seq_cst);  // no read moves across
-  const auto* pair = reinterpret_cast<const __m256i*>(&b);
-  const __m256 a = _mm256_castsi256_ps(
-      _mm256_unpackhi_epi64(_mm256_load_si256(pair), _mm256_load_si256(pair + 1)));
-  const __m256 c = _mm256_castsi256_ps(
-      _mm256_unpackhi_epi64(_mm256_load_si256(pair + 2), _mm256_load_si256(pair + 3)));
-  std::atomic_signal_fence(std::memory_order_seq_cst);
-  return _mm256_castps_si256(_mm256_shuffle_ps(a, c, kHalf));
+__m256i halves(const View& view) noexcept {
+  return _mm256_castps_si256(_mm256_shuffle_ps(view.first_four, view.last_four, kHalf));
 }
 
 // accepted and writing differ in one bit, and no other state agrees with them in the others.
@@ -87,20 +109,17 @@ static_assert(kBusyMask == 0b1010);
 
 }  // namespace detail
 
-inline Front front_of(const Bucket& b, uint64_t hash_in_hi) noexcept {
+inline Front front_of(const View& view, uint64_t hash_in_hi) noexcept {
   using namespace detail;
-  Front front;
-  front.first = b.way(0).hi.load(std::memory_order_acquire);
-  const __m256i upper = halves<0xdd>(b);
-  front.laps = bits(upper);
-  front.alike = bits(_mm256_cmpeq_epi32(_mm256_and_si256(upper, all(kHashInHi >> 32)),
-                                        all(static_cast<uint32_t>(hash_in_hi >> 32))));
-  return front;
+  const __m256i upper = halves<0xdd>(view);
+  return {.laps = bits(upper),
+          .alike = bits(_mm256_cmpeq_epi32(_mm256_and_si256(upper, all(kHashInHi >> 32)),
+                                           all(static_cast<uint32_t>(hash_in_hi >> 32))))};
 }
 
-inline Rest rest_of(const Bucket& b, uint32_t group, uint32_t epoch) noexcept {
+inline Rest rest_of(const View& view, uint32_t group, uint32_t epoch) noexcept {
   using namespace detail;
-  const __m256i lower = halves<0x88>(b);
+  const __m256i lower = halves<0x88>(view);
   // The epoch in the top byte: with ones below in what it is taken from, nothing is borrowed. Of
   // kWindowEpochs + 1 .. kEpochs - kAheadEpochs - 1 is old; shifted so that one signed comparison
   // tells. Aging begins two earlier.

@@ -30,9 +30,9 @@ TEST(LedgerLook, SaysWhatEachWordSays) {
       bucket.way(w).lo = *rc::gen::arbitrary<uint64_t>();
       bucket.way(w).hi = his[w];
     }
-    const Front front = front_of(bucket, sought_hi & kHashInHi);
-    const Rest rest = rest_of(bucket, wanted.group(), epoch);
-    RC_ASSERT(front.first == his[0]);
+    const Front front = front_of(view_of(bucket), sought_hi & kHashInHi);
+    const Rest rest = rest_of(view_of(bucket), wanted.group(), epoch);
+    RC_ASSERT(view_of(bucket).first == his[0]);
     for (uint32_t w = 0; w < kWays; ++w) {
       const Word word{0, his[w]};
       RC_ASSERT((front.laps >> w & 1) == word.lap());
@@ -52,7 +52,7 @@ TEST(LedgerLook, EveryAgeIsLiveOrOldAsItsWordSays) {
     const Word word = Word{}.with_state(State::answered).with_epoch(stamped);
     bucket.way(5).hi = word.hi;
     for (uint32_t now = 0; now < kEpochs; ++now) {
-      const Rest rest = rest_of(bucket, 0, now);
+      const Rest rest = rest_of(view_of(bucket), 0, now);
       ASSERT_EQ(rest.free >> 5 & 1, uint32_t{!is_live(word, now)});
       ASSERT_EQ(rest.aging >> 5 & 1, uint32_t{age_of(word, now) + 1 >= kWindowEpochs});
     }
