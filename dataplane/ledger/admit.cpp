@@ -6,6 +6,16 @@
 #include "dataplane/ledger/admit_plan.hpp"
 
 namespace lf::ledger {
+namespace {
+
+// Whether sweep(), whose clock may be an epoch ahead, may be at work on a slot. That takes a swap,
+// so that an entry that goes is counted once.
+bool is_sweepable(const Word& w, uint32_t epoch) noexcept {
+  return w.state() != State::none && age_of(w, epoch) + 1 >= kWindowEpochs;
+}
+
+}  // namespace
+
 // False: the slot is no longer as it was. Of a lone worker's, sweep() alone can say so.
 inline bool Ledger::change(Slot& slot, const Word& from, const Word& to, uint32_t epoch) noexcept {
   if (!lone_worker_ || is_sweepable(from, epoch)) return slot.replace(from, to);

@@ -14,12 +14,6 @@ inline uint64_t new_hi(const Command& c, uint32_t epoch, const Word& victim) noe
   return c.entry | uint64_t{epoch} << 12 | (victim.entered_anew().hi & kLapInHi);
 }
 
-// Whether sweep(), whose clock may be an epoch ahead, may be at work on a slot. That takes a swap,
-// so that an entry that goes is counted once.
-inline bool is_sweepable(const Word& w, uint32_t epoch) noexcept {
-  return w.state() != State::none && age_of(w, epoch) + 1 >= kWindowEpochs;
-}
-
 // What one look at a command's bucket leads to.
 struct Ledger::Plan {
   Slot* slot;  // that is next
