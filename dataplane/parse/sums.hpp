@@ -55,7 +55,8 @@ struct Weights {
 };
 
 // The partial sums of a frame: in each half of the vector two of IPv4, then two of UDP. `length`:
-// of the frame, which ends with the packet; at least that of an LCP header in it. Products of
+// of the frame, which ends with the packet; at least that of an LCP header in it. Of an odd one the
+// byte behind it is read, too: it is in the buffer, as the rooms of buffers are even. Products of
 // signed words are added in pairs, so words are turned into signed ones first: each is taken for
 // 0x8000 less, which the total makes good (are_right()).
 LF_INLINE __m256i sums_of(const Weights& w, const uint8_t* frame, uint32_t length) noexcept {
