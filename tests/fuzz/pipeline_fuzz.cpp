@@ -1,116 +1,98 @@
 // SPDX-License-Identifier: Apache-2.0
-// Arbitrary frames through parse, the exception path, and the stages that change frames. Whatever
-// the bytes are, every frame gets a verdict or a kind, and what is written stays inside the buffer,
-// which ends where its room ends.
-#include <algorithm>
-#include <cstdlib>
-#include <vector>
+// Bursts of arbitrary frames through the whole pipeline, with all that the packet tests have around
+// it: every frame gets a verdict or is parked, the books balance after every burst and no buffer is
+// lost (tests/packet/harness.hpp checks that); what is sent has right lengths and checksums.
+#include <gtest/gtest.h>
+#include <rte_eal.h>
 
-#include "control/parse/table_builder.hpp"
-#include "dataplane/answer/answer.hpp"
-#include "dataplane/exception/exception.hpp"
-#include "dataplane/exception/too_big.hpp"
-#include "dataplane/parse/parse.hpp"
-#include "dataplane/rewrite/rewrite.hpp"
-#include "tests/support/mbufs.hpp"
-#include "tests/support/world.hpp"
+#include <cstdlib>
+#include <iterator>
+
+#include "tests/fuzz/bursts.hpp"
+#include "tests/packet/harness.hpp"
 
 using namespace lf;
 
 namespace {
 
-struct Tables {
-  parse::Table parse = parse::build_table(test::world(), test::world_ports()).value();
-  forward::Table forward;
-  too_big::State too_big{1'000'000};
+// Bits of an input's setup.
+constexpr uint8_t kWorkers = 1, kTags = 2 | 4, kQuota = 8, kReplay = 16, kAudit = 32, kFlows = 64,
+                  kSmallMtu = 128;
 
-  Tables() {
-    parse.ports[0].rx_ip_checksum = parse.ports[0].rx_udp_checksum = true;
-    forward.nodes.resize(2);
-    for (forward::Node& n : forward.nodes) {
-      n.vlan_tci = 9;
-      n.mtu = 200;
-    }
-  }
-};
-
-void check(bool ok) {
-  if (!ok) std::abort();
+void add_flow_services(config::Config& c) {
+  config::Service s = test::service("web", fuzz::kVip4, {test::kNode4}, 21);
+  s.kind = config::ServiceKind::flow;
+  s.mode = forward::Mode::nat;
+  s.port = s.nodes[0].port = 80;
+  c.services.push_back(s);
+  s.name += "-udp";
+  s.nodes[0].name += "-udp";
+  s.nodes[0].id += 100;
+  s.protocol = config::Protocol::udp;
+  c.services.push_back(s);
 }
 
-// What a mutation starts from now and then: by chance alone no bytes get as far as LCP.
-std::vector<test::Bytes> right_frames() {
-  using test::Packet;
-  test::Lcp reply{.type = 2, .payload = test::reply_body(lcp::Status::ok)};
-  test::Lcp report{.type = 3, .payload = test::report_body(1, 2, 3)};
-  Packet command6{.src = test::kClient6, .dst = test::kOwn6};
-  Packet tagged{.lcp = {.key = test::kAcmeKey, .payload = test::Bytes(40, 7)}};
-  Packet large{.lcp = {.payload = test::Bytes(300, 1)}};
-  Packet large6 = command6;
-  large6.lcp = large.lcp;
-  Packet echo{.protocol = 1, .l4 = test::icmp(8, 0, 7, test::Bytes(32, 3)), .checksum_at = 2};
-  Packet arp{.dst_mac = test::kBroadcast, .ether_type = 0x0806};
-  arp.l3 = test::arp(1, test::kClientMac, test::kClient4, {}, test::kOwn4);
-  Packet solicitation{.src = test::kClient6, .dst = test::kOwn6, .ttl = 255, .protocol = 58};
-  solicitation.l4 = test::neighbour_message(135, 0, test::kOwn6);
-  solicitation.checksum_at = 2;
-  std::vector<test::Bytes> frames;
-  for (const Packet& p : {Packet{}, command6, tagged, large, large6, Packet{.vlan = 9},
-                          Packet{.src = test::kNode4, .lcp = reply},
-                          Packet{.src = test::kNode4, .lcp = report}, echo, arp, solicitation})
-    frames.push_back(test::build(p));
-  return frames;
+test::Rig::Change world_of(uint8_t setup) {
+  return [setup](config::Config& c) {
+    constexpr config::Authentication kModes[] = {
+        config::Authentication::off, config::Authentication::optional,
+        config::Authentication::required, config::Authentication::optional};
+    for (config::Service& s : c.services) s.authentication = kModes[(setup & kTags) >> 1];
+    if (setup & kQuota) c.organisations[0].quota.per_minute = 6;
+    if (setup & kFlows) add_flow_services(c);
+    c.ledger.entries = 64;
+  };
+}
+
+test::Rig::Options options_of(uint8_t setup) {
+  return {.kernel = true,
+          .node_mtu = static_cast<uint16_t>(setup & kSmallMtu ? 200 : 1500),
+          .audit_records = setup & kAudit ? 16u : 0u,
+          .delay_packets = 4,
+          .replay_packets = setup & kReplay ? 8u : 0u};
+}
+
+// What flows send is as right as what they got, and the kernel gets frames as they are.
+void check(const test::Result& result, uint8_t setup) {
+  if (setup & kFlows) return;
+  for (const test::Sent& sent : result.sent)
+    if (sent.port != test::kKernelPort && !test::check_frame(sent.frame).empty()) std::abort();
 }
 
 }  // namespace
 
-extern "C" size_t LLVMFuzzerMutate(uint8_t* data, size_t size, size_t max_size);
-
-extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t max_size,
-                                          unsigned seed) {
-  static const std::vector<test::Bytes> frames = right_frames();
-  const test::Bytes& frame = frames[seed / 8 % frames.size()];
-  if (seed % 8 == 0 && frame.size() < max_size) {
-    data[0] = static_cast<uint8_t>(seed >> 16);
-    std::ranges::copy(frame, data + 1);
-    size = frame.size() + 1;
-  }
-  return LLVMFuzzerMutate(data, size, max_size);
+extern "C" int LLVMFuzzerInitialize(int*, char***) {
+  GTEST_FLAG_SET(throw_on_failure, true);  // nobody catches it: a finding
+  char program[] = "pipeline_fuzz", no_huge[] = "--no-huge", no_pci[] = "--no-pci",
+       no_telemetry[] = "--no-telemetry", no_shconf[] = "--no-shconf", memory[] = "-m",
+       megabytes[] = "64", cores[] = "-l", core[] = "0", quiet[] = "--log-level=error";
+  char* eal[] = {program, no_huge,   no_pci, no_telemetry, no_shconf,
+                 memory,  megabytes, cores,  core,         quiet};
+  if (rte_eal_init(static_cast<int>(std::size(eal)), eal) < 0) std::abort();
+  return 0;
 }
 
-// First byte: how much room the buffer has behind the frame, which node, refused or not, and
-// whether the port says that the checksums are right (else no mutation gets past them).
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  static Tables t;
-  if (size < 1 || size > 2000) return 0;
-  const test::Bytes frame(data + 1, data + size);
-  const auto room = static_cast<uint16_t>(frame.size() + (data[0] & 0x7f));
-  test::TestBurst b;
-  rte_mbuf* m = b.add(frame, 0, room);
-  if (data[0] & 2) m->ol_flags = RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_GOOD;
-  Burst& burst = *b.burst;
-  Meta& meta = burst.meta[0];
-  parse::State state;
-  parse::Sorted sorted;
-  parse::run(t.parse, state, burst, sorted, 0);
-  check(meta.verdict != Verdict::none || meta.kind != Kind::undecided);
-  exception::Out out;
-  exception::run(t.parse, burst, sorted.exceptions, sorted.probes, out);
-  if (sorted.exceptions.count + sorted.probes.count > 0) check(meta.verdict != Verdict::none);
-  if (sorted.commands.count == 0) return 0;
+extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t room, unsigned seed) {
+  return fuzz::mutate(data, size, room, seed);
+}
 
-  meta.node = data[0] >> 7;
-  if (data[0] & 1) {
-    meta.authenticated = true;
-    meta.verdict = Verdict::policy_denied;
-    answer::build(burst, sorted.commands);
-    answer::finish(burst, sorted.commands);
-    return 0;
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  const fuzz::Input input = fuzz::read(data, size);
+  if (input.items.empty()) return 0;
+  test::Rig::workers = input.setup & kWorkers ? 2 : 1;
+  test::Rig rig(world_of(input.setup), options_of(input.setup));
+  for (size_t k = 0; k < input.items.size();) {
+    const fuzz::Item& first = input.items[k];
+    if (first.number >= 128) check(rig.advance_ms(first.number), input.setup);
+    rig.port_is_full = first.how & fuzz::kPortFull;
+    rig.control_is_full = first.how & fuzz::kControlFull;
+    std::vector<test::Bytes> frames;
+    do frames.push_back(input.items[k].frame);
+    while (++k < input.items.size() && !(input.items[k].how & fuzz::kNextBurst) &&
+           frames.size() < kBurstMax);
+    check(rig.run_frames(frames), input.setup);
   }
-  Selection too_big{};
-  rewrite::fit(t.forward, burst, sorted.commands, too_big);
-  rewrite::to_nodes(t.forward, t.parse.ports, burst, sorted.commands);
-  check(sorted.commands.count + too_big.count == 1);
-  too_big::run(t.forward, t.parse.ports, t.too_big, burst, too_big, 0);
+  rig.port_is_full = false;
+  check(rig.advance_ms(1), input.setup);
   return 0;
 }
