@@ -133,11 +133,9 @@ Result<rte_mempool*> PortSet::pool_on(int socket, const config::Dataplane& datap
     if (p.socket == socket) return p.pool;
   }
   const std::string name = "mbufs_" + std::to_string(pools_.size());
-  // Even: parse may read the byte behind a frame of odd length (parse/sums.hpp).
-  const uint32_t room = RTE_ALIGN_CEIL(dataplane.mbuf_size + RTE_PKTMBUF_HEADROOM, 2u);
-  rte_mempool* pool =
-      rte_pktmbuf_pool_create(name.c_str(), dataplane.mbufs, kPoolCache, kMbufPrivateSize,
-                              static_cast<uint16_t>(room), socket);
+  rte_mempool* pool = rte_pktmbuf_pool_create(
+      name.c_str(), dataplane.mbufs, kPoolCache, kMbufPrivateSize,
+      static_cast<uint16_t>(dataplane.mbuf_size + RTE_PKTMBUF_HEADROOM), socket);
   if (pool == nullptr) {
     return fail(ErrorCode::unavailable,
                 "{} mbufs of {} bytes do not fit into dataplane.memory_mb = {} ({})",

@@ -4,10 +4,13 @@
 #include <immintrin.h>
 #include <rte_prefetch.h>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
+#include <cstring>
 
 #include "dataplane/parse/general.hpp"
+#include "dataplane/parse/together.hpp"
 #include "dataplane/parse/usual.hpp"
 
 namespace lf::parse {
@@ -81,10 +84,24 @@ LF_INLINE void prefetch(const rte_mbuf* m) noexcept {
     rte_prefetch0(data + kCacheLine);
 }
 
+// The mbuf and its header lines, where data is as far from it as in the packets before: the mbuf is
+// not looked at, so that all are on their way at once.
+LF_INLINE void prefetch_whole(const rte_mbuf* m, uintptr_t data_from_mbuf) noexcept {
+  const auto* data = reinterpret_cast<const uint8_t*>(m) + data_from_mbuf;
+  asm("" : "+r"(data));  // or GCC works the second line out apart
+  rte_prefetch0(m);
+  rte_prefetch0(data);
+  rte_prefetch0(data + kCacheLine);
+}
+
+LF_INLINE uintptr_t data_from_mbuf(const rte_mbuf* m) noexcept {
+  return rte_pktmbuf_mtod(m, uintptr_t) - reinterpret_cast<uintptr_t>(m);
+}
+
 LF_APART void forget(Places& places) noexcept {
   for (Place& p : places.place) p.key = 0;
   places.place[0].segments_and_port = 0;
-  places.place[0].is_plain = false;
+  places.place[0].is_plain = places.place[0].takes_commands = false;
   places.last = places.place;
   places.next = 0;
 }
@@ -144,6 +161,71 @@ LF_APART size_t other_ones(const Table& table, Places& places, __m256i*& sums, B
   return i;
 }
 
+// All of a part that may be of any kinds.
+LF_APART void one_by_one(const Table& table, State& state, Burst& burst, size_t first, size_t end,
+                         Sorted& out) noexcept {
+  __m256i* sums = state.sums;
+  for (size_t i = first; i < end;) {
+    if (state.places.last->is_plain) [[likely]] {
+      const size_t from = i;
+      i = plain_ones(table, state.places, sums, burst, i, end, out);
+      sums += i - from;
+    }
+    if (i < end) [[unlikely]]
+      i = other_ones(table, state.places, sums, burst, i, end, out);
+  }
+  const __m256i wrong = wrong_ones(state.sums, static_cast<size_t>(sums - state.sums));
+  if (!_mm256_testz_si256(wrong, wrong)) [[unlikely]]
+    parse_again(table, burst, static_cast<uint32_t>(first), static_cast<uint32_t>(end), out);
+}
+
+// Parts that go one by one after the attempt to take them together has failed, twice as many and
+// one after each failure: traffic of all kinds does not pay for attempts.
+constexpr uint32_t kPauseMax = 31;
+
+// Commands with replies among them, which were taken for commands. False: one has no body.
+LF_APART bool tell_replies(Burst& burst, size_t first, Sorted& out) noexcept {
+  const Selection commands = out.commands, replies = out.replies;
+  for (size_t i = first; i < first + kTogether; ++i) {
+    const UsualFrame f = usual_frame(burst.packets[i]);
+    if (is_command(f)) {
+      out.commands.add(static_cast<uint32_t>(i));
+      continue;
+    }
+    if (!has_body(f)) {
+      out.commands = commands;
+      out.replies = replies;
+      return false;
+    }
+    burst.meta[i].kind = Kind::reply;
+    out.replies.add(static_cast<uint32_t>(i));
+  }
+  return true;
+}
+
+// kTogether positions from `first` on.
+LF_INLINE void add_run(Selection& to, size_t first) noexcept {
+  static_assert(kTogether == 8);
+  const uint64_t eight = 0x0706'0504'0302'0100 + 0x0101'0101'0101'0101 * first;
+  std::memcpy(to.index + to.count, &eight, sizeof eight);
+  to.count = static_cast<uint16_t>(to.count + kTogether);
+}
+
+LF_INLINE bool commands_together(const Table& table, const State& state, Burst& burst, size_t first,
+                                 Sorted& out) noexcept {
+  constexpr int kType = kUsualLcp + offsetof(lcp::Header, type) - kSecond;
+  __m256i most;
+  if (!parse_together(table, *state.places.last, burst, first, most,
+                      [ahead = state.data_from_mbuf](rte_mbuf* const* packet) LF_INLINE_LAMBDA {
+                        prefetch_whole(packet[kMbufAhead], ahead);
+                      })) [[unlikely]]
+    return false;
+  if (_mm256_extract_epi8(most, kType) != static_cast<int>(lcp::Type::command)) [[unlikely]]
+    return tell_replies(burst, first, out);
+  add_run(out.commands, first);
+  return true;
+}
+
 }  // namespace
 
 void begin(const Table& table, State& state, Burst& burst, Sorted& out) noexcept {
@@ -155,29 +237,37 @@ void begin(const Table& table, State& state, Burst& burst, Sorted& out) noexcept
   const uint32_t count = burst.count;
   if (count == 0) return;
   for (uint32_t k = 0; k < Burst::kAhead; ++k) burst.packets[count + k] = burst.packets[count - 1];
+  const uintptr_t data = state.data_from_mbuf;
+  state.data_from_mbuf = data_from_mbuf(burst.packets[0]);
+  if (state.places.last->takes_commands) [[likely]] {
+    for (uint32_t i = 0; i < kMbufAhead; ++i) prefetch_whole(burst.packets[i], data);
+    return;
+  }
   for (uint32_t i = 0; i < kMbufAhead; ++i) rte_prefetch0(burst.packets[i]);
   for (uint32_t i = 0; i < kAhead; ++i) prefetch(burst.packets[i]);
 }
 
 void part(const Table& table, State& state, Burst& burst, uint32_t first, uint32_t end,
           Sorted& out) noexcept {
-  __m256i* sums = state.sums;
-  for (size_t i = first; i < end;) {
-    if (state.places.last->is_plain) [[likely]] {
-      const size_t from = i;
-      i = plain_ones(table, state.places, sums, burst, i, end, out);
-      sums += i - from;
+  if (end - first == kTogether && state.places.last->takes_commands) [[likely]] {
+    if (state.wait == 0) [[likely]] {
+      const bool done = commands_together(table, state, burst, first, out);
+      if (done) [[likely]] {
+        state.pause = 0;
+        return;
+      }
+      state.pause = std::min(2 * state.pause + 1, kPauseMax);
+      state.wait = state.pause + 1;
     }
-    if (i < end) [[unlikely]]
-      i = other_ones(table, state.places, sums, burst, i, end, out);
+    --state.wait;
   }
-  if (!are_right(state.sums, static_cast<size_t>(sums - state.sums))) [[unlikely]]
-    parse_again(table, burst, first, end, out);
+  one_by_one(table, state, burst, first, end, out);
 }
 
 void run(const Table& table, State& state, Burst& burst, Sorted& out, Tsc) noexcept {
   begin(table, state, burst, out);
-  part(table, state, burst, 0, burst.count, out);
+  for (uint32_t first = 0; first < burst.count; first += kPartMax)
+    part(table, state, burst, first, std::min<uint32_t>(first + kPartMax, burst.count), out);
 }
 
 }  // namespace lf::parse

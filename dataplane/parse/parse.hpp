@@ -16,7 +16,11 @@ namespace lf::parse {
 
 struct State {
   Places places;
-  __m256i sums[kBurstMax + 3];  // scratch (parse/sums.hpp)
+  // Parts until one is parsed together again (together.hpp), and how many they were at the last
+  // failure.
+  uint32_t wait = 0, pause = 0;
+  uintptr_t data_from_mbuf = 0;  // of the packets before, in bytes
+  __m256i sums[kBurstMax + 3];   // scratch (parse/sums.hpp)
 };
 
 // The packets of a burst by what they are, refused ones left out.
@@ -29,7 +33,8 @@ struct Sorted {
 void run(const Table& table, State& state, Burst& burst, Sorted& out, Tsc now) noexcept;
 
 // The same a part at a time, for a caller who has work for the time between two parts: begin(),
-// then part() for all positions in ascending order.
+// then part() for all positions in ascending order, kPartMax at a time and the last ones.
+inline constexpr uint32_t kPartMax = 8;
 void begin(const Table& table, State& state, Burst& burst, Sorted& out) noexcept;
 void part(const Table& table, State& state, Burst& burst, uint32_t first, uint32_t end,
           Sorted& out) noexcept;

@@ -25,6 +25,11 @@ struct alignas(kVector) Place {
   // `low` + `span`. A byte that may be anything has an empty mask.
   Bytes32 mask{}, low{}, span{};
   Bytes32 ids{};  // Meta from org_id on, of packets without LCP
+  // The same of the second vector of plain ones (together.hpp): what each byte is at least and at
+  // most.
+  Bytes32 lowest{}, highest{};
+  // Meta from vlan_tci to org of a plain one, by its IntentIndex.
+  alignas(kVector) std::array<uint8_t, 16> by_intent[kIntentsMax]{};
   // nb_segs (1) and port of the mbuf; 0 fits none.
   uint32_t segments_and_port = 0;
   uint32_t least = 0;     // the end of the shortest packet for it, from the start of the frame
@@ -34,6 +39,7 @@ struct alignas(kVector) Place {
   const FlowAddress* flow = nullptr;
   bool port_checks_sums = false;  // its verdict on some checksums counts
   bool is_plain = false;          // LCP, and no such port
+  bool takes_commands = false;    // and is plain
 };
 
 struct Places {

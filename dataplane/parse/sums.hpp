@@ -11,6 +11,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include "dataplane/net/offsets.hpp"
 #include "dataplane/parse/checks.hpp"
@@ -22,22 +23,31 @@ inline __m256i load(const void* bytes) noexcept {
 }
 
 // Where the vectors of a frame begin that its sums are made of. The last one ends with the packet
-// and begins with bytes that the one before has counted; they are masked out.
+// and begins with bytes that the one before has counted; they are left out.
 inline constexpr uint32_t kSumsFrom = net::kUsualIp, kSumsSecond = kSumsFrom + 32,
                           kSumsThird = kSumsFrom + 64, kSumsRest = kSumsFrom + 96;
 
-// By the frame's length modulo 32: a mask of the bytes of that last vector that count, which are 1
-// to 32. It ends with the frame, or one byte later where the length is odd, so that words of the
-// frame are words of the vector.
-alignas(64) static constexpr auto kRestMasks = [] {
-  std::array<std::array<uint8_t, 32>, 32> masks{};
+// By the frame's length modulo 32: where the bytes of that last vector go to, of which 1 to 32
+// count. Where the length is odd the vector begins with a second half of a word, so both bytes of
+// each of its words change places: which first half a second one is added to makes no difference.
+alignas(64) static constexpr auto kRestOrders = [] {
+  std::array<std::array<uint8_t, 32>, 32> orders{};
   for (size_t length = 0; length < 32; ++length) {
     const size_t count = (length + 32 * kSumsRest - kSumsRest - 1) % 32 + 1;
-    for (size_t k = 0; k < count; ++k) masks[length][32 - (count + count % 2) + k] = 0xff;
+    for (size_t k = 0; k < 32; ++k) {
+      const size_t from = k ^ (length % 2);
+      orders[length][k] = static_cast<uint8_t>(from >= 32 - count ? from % 16 : 0x80);
+    }
   }
-  return masks;
+  return orders;
 }();
 static_assert(kSumsRest % 2 == 0);
+
+using RestOrders = std::remove_const_t<decltype(kRestOrders)>;
+LF_INLINE __m256i last_words(const RestOrders& orders, const uint8_t* frame,
+                             size_t length) noexcept {
+  return _mm256_shuffle_epi8(load(frame + length - 32), load(orders[length % 32].data()));
+}
 
 // A constant for a register of a loop: left to itself, GCC makes it anew in every turn.
 LF_INLINE __m256i kept(__m256i constant) noexcept {
@@ -54,30 +64,48 @@ struct Weights {
   const __m256i datagram = kept(_mm256_setr_epi16(0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 2, 1, 1, 1));
 };
 
+LF_INLINE __m256i sum_words(const Weights& w, __m256i words) noexcept {
+  return _mm256_madd_epi16(_mm256_xor_si256(words, w.bias), w.all);
+}
+
 // The partial sums of a frame: in each half of the vector two of IPv4, then two of UDP. `length`:
-// of the frame, which ends with the packet; at least that of an LCP header in it. Of an odd one the
-// byte behind it is read, too: it is in the buffer, as the rooms of buffers are even. Products of
-// signed words are added in pairs, so words are turned into signed ones first: each is taken for
-// 0x8000 less, which the total makes good (are_right()).
-LF_INLINE __m256i sums_of(const Weights& w, const uint8_t* frame, uint32_t length) noexcept {
-  const auto sum = [&w](__m256i words) LF_INLINE_LAMBDA {
-    return _mm256_madd_epi16(_mm256_xor_si256(words, w.bias), w.all);
-  };
+// of the frame, which ends with the packet; at least that of an LCP header in it. What is between
+// the third vector and the last is not in them. Products of signed words are added in pairs, so
+// words are turned into signed ones first: each is taken for 0x8000 less, which the total makes good
+// (wrong_ones()).
+LF_INLINE __m256i sums_of_ends(const Weights& w, const RestOrders& orders, const uint8_t* frame,
+                               size_t length) noexcept {
   const __m256i first = _mm256_xor_si256(load(frame + kSumsFrom), w.bias);
   __m256i udp = _mm256_madd_epi16(first, w.datagram);
-  udp = _mm256_add_epi32(udp, sum(load(frame + kSumsSecond)));
-  udp = _mm256_add_epi32(udp, sum(load(frame + kSumsThird)));
-  for (uint32_t at = kSumsRest; length > at + 32; at += 32) [[unlikely]] {
-      udp = _mm256_add_epi32(udp, sum(load(frame + at)));
-      udp = _mm256_add_epi32(udp, _mm256_set1_epi32(0x10000));  // 1 of a sum: nothing to make good
-    }
-  const __m256i last = load(frame + ((length + 1) & ~1u) - 32);
-  udp = _mm256_add_epi32(udp, sum(_mm256_and_si256(last, load(kRestMasks[length % 32].data()))));
+  udp = _mm256_add_epi32(udp, sum_words(w, load(frame + kSumsSecond)));
+  udp = _mm256_add_epi32(udp, sum_words(w, load(frame + kSumsThird)));
+  udp = _mm256_add_epi32(udp, sum_words(w, last_words(orders, frame, length)));
   return _mm256_hadd_epi32(_mm256_madd_epi16(first, w.ip_header), udp);
 }
 
-// Whether those of `count` frames are right. Writes up to three more behind them.
-LF_INLINE bool are_right(__m256i* sums, size_t count) noexcept {
+// What sums_of_ends() leaves out.
+LF_INLINE __m256i sums_between(const Weights& w, const uint8_t* frame, uint32_t length) noexcept {
+  __m256i sum = _mm256_setzero_si256();
+  for (uint32_t at = kSumsRest; length > at + 32; at += 32) {
+    sum = _mm256_add_epi32(sum, sum_words(w, load(frame + at)));
+    sum = _mm256_add_epi32(sum, _mm256_set1_epi32(0x10000));  // nothing for the total to make good
+  }
+  return _mm256_hadd_epi32(_mm256_setzero_si256(), sum);
+}
+
+LF_INLINE bool has_between(uint32_t length) noexcept {
+  return length > kSumsRest + 32;
+}
+
+LF_INLINE __m256i sums_of(const Weights& w, const uint8_t* frame, uint32_t length) noexcept {
+  __m256i sums = sums_of_ends(w, kRestOrders, frame, length);
+  if (has_between(length)) [[unlikely]]
+    sums = _mm256_add_epi32(sums, sums_between(w, frame, length));
+  return sums;
+}
+
+// Not 0 where one of those of `count` frames is wrong. Writes up to three more behind them.
+LF_INLINE __m256i wrong_ones(__m256i* sums, size_t count) noexcept {
   // What the signed words lack: IPv4's ten; UDP's ten, the length once more, and three vectors.
   // And the pseudo-header's protocol.
   constexpr int kIpv4 = 10 * 0x8000, kUdp = (10 + 1 + 3 * 16) * 0x8000 + (IPPROTO_UDP << 8);
@@ -96,7 +124,7 @@ LF_INLINE bool are_right(__m256i* sums, size_t count) noexcept {
         _mm256_add_epi32(_mm256_and_si256(sum, right), _mm256_srli_epi32(sum, 16));
     wrong = _mm256_or_si256(wrong, _mm256_xor_si256(folded, right));
   }
-  return _mm256_testz_si256(wrong, wrong) != 0;
+  return wrong;
 }
 
 }  // namespace lf::parse

@@ -66,6 +66,16 @@ void want_lcp(Place& p, bool commands) noexcept {
   want(p, kUsualLcp + offsetof(lcp::Header, severity), 0xff, lcp::kSeverityMin, lcp::kSeverityMax);
 }
 
+// What want() says of the second vector, for bytes that are compared without masks. The word for
+// fragments cannot be; it is looked at apart.
+void want_together(Place& p) noexcept {
+  for (size_t k = 0; k < kVector; ++k) {
+    const bool counts = p.mask[k] == 0xff;
+    p.lowest[k] = counts ? p.low[k] : 0;
+    p.highest[k] = counts ? static_cast<uint8_t>(p.low[k] + p.span[k]) : 0xff;
+  }
+}
+
 // The metadata of its packets, as far as they have it in common.
 Meta common_meta(const Place& p, uint16_t from, uint8_t protocol) noexcept {
   Meta m;
@@ -80,6 +90,19 @@ Meta common_meta(const Place& p, uint16_t from, uint8_t protocol) noexcept {
   m.service = p.flow->service;
   m.flow_protocol = protocol;
   return m;
+}
+
+// For all intents, what the metadata of their commands has beside their own headers.
+void prepare_intents(const Table& t, Place& p, Meta common) noexcept {
+  constexpr size_t kFrom = offsetof(Meta, vlan_tci);
+  static_assert(kFrom == kIds + 16 && offsetof(Meta, authenticated) == kFrom + 16);
+  common.kind = Kind::command;
+  for (uint32_t intent = 0; intent < kIntentsMax; ++intent) {
+    common.service = p.endpoint->service[intent];
+    common.intent_index = static_cast<IntentIndex>(intent);
+    common.replayable = (t.replayable >> intent & 1) != 0;
+    std::memcpy(p.by_intent[intent].data(), reinterpret_cast<const uint8_t*>(&common) + kFrom, 16);
+  }
 }
 
 // Where a frame goes that is to the port's MAC address and IPv4 without options.
@@ -103,6 +126,10 @@ void make(const Table& t, Place& p, const UsualFrame& f, uint64_t key) noexcept 
   if (p.endpoint != nullptr) want_lcp(p, p.endpoint->takes_commands);
   const Meta common = common_meta(p, f.mbuf->port, protocol);
   std::memcpy(p.ids.data(), reinterpret_cast<const uint8_t*>(&common) + kIds, kVector);
+  p.takes_commands = p.is_plain && p.endpoint->takes_commands;
+  if (!p.takes_commands) return;
+  want_together(p);
+  prepare_intents(t, p, common);
 }
 
 // Whether a place can be made of it: then its link header is the same for all packets there.
@@ -131,6 +158,14 @@ const Place* other_place(const Table& t, Places& places, rte_mbuf* m) noexcept {
 
 bool is_own(const Table& t, uint32_t address) noexcept {
   return find_own(t, net::from_ipv4(address)) != nullptr;
+}
+
+bool some_own(const Table& t, rte_mbuf* const* packets, size_t count) noexcept {
+  for (size_t k = 0; k < count; ++k) {
+    const UsualFrame f = usual_frame(packets[k]);
+    if (may_be_own(t, f) && is_own(t, f.ip().src_addr)) return true;
+  }
+  return false;
 }
 
 bool port_says_wrong(const Table& t, rte_mbuf* m, uint32_t udp_size) noexcept {

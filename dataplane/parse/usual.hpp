@@ -106,6 +106,7 @@ const Place* other_place(const Table& t, Places& places, rte_mbuf* m) noexcept;
 // What is rarely asked, apart: the short way needs its registers. They are given what the frame can
 // be made of again, as a reference to it would keep it in memory.
 bool is_own(const Table& t, uint32_t address) noexcept;
+bool some_own(const Table& t, rte_mbuf* const* packets, size_t count) noexcept;
 bool port_says_wrong(const Table& t, rte_mbuf* m, uint32_t udp_size) noexcept;
 
 // The place said that its first byte is one of a unicast address, but for loopback.

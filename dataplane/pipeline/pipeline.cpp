@@ -15,7 +15,8 @@ namespace {
 
 constexpr uint64_t kDelaySlotsPerSecond = 2000;  // a delayed packet leaves at most 0.5 ms late
 constexpr uint64_t kDelayHorizonSeconds = 5;
-constexpr uint32_t kPart = 8;  // packets parsed before their commands are hashed, a lane each
+// Packets parsed before their commands are hashed, a lane each.
+constexpr uint32_t kPart = parse::kPartMax;
 constexpr uint32_t kWatchedMax = 1u << 20;  // commands in flight with a time-out, per worker
 
 // Both ascending; `some` is part of `from`.

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // mbufs on plain memory, for unit tests of stages: no EAL, no pool. Buffers end where their room
-// ends, so AddressSanitizer sees a stage that reads or writes past it. Behind an odd room there is one
-// byte more: those of pools are even, and a stage may read the byte behind a frame of odd length.
+// ends, to the byte, so AddressSanitizer sees a stage that reads or writes past it.
 #pragma once
 
 #include <rte_mbuf.h>
@@ -38,7 +37,7 @@ class TestBurst {
   // An empty mbuf that belongs to this object.
   rte_mbuf* make(uint16_t room = 2048) {
     const uint32_t buffer = RTE_PKTMBUF_HEADROOM + room;
-    const size_t size = sizeof(rte_mbuf) + kMbufPrivateSize + buffer + room % 2;
+    const size_t size = sizeof(rte_mbuf) + kMbufPrivateSize + buffer;
     void* aligned = nullptr;  // std::aligned_alloc() would want a size that is a multiple of it
     if (posix_memalign(&aligned, alignof(rte_mbuf), size) != 0) std::abort();
     auto* memory = static_cast<uint8_t*>(aligned);

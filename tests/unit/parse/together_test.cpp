@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+// Parts of usual commands, which are parsed together: the same as each by itself.
+#include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "control/parse/table_builder.hpp"
+#include "dataplane/net/checksum.hpp"
+#include "dataplane/parse/parse.hpp"
+#include "tests/support/mbufs.hpp"
+#include "tests/support/world.hpp"
+
+namespace lf::parse {
+namespace {
+
+using test::build;
+using test::Bytes;
+using test::Packet;
+
+constexpr uint32_t kFrames = 2 * kPartMax;
+
+Table table() {
+  config::Config c = test::world();
+  c.ports[0].addresses.push_back({test::ip("10.0.0.3"), 24, 4});
+  Table t = build_table(c, test::world_ports()).value();
+  t.ports[1] = t.ports[0];
+  return t;
+}
+
+rte_mbuf* add(test::TestBurst& b, const Bytes& frame) {
+  return b.add(frame, 0, static_cast<uint16_t>(frame.size()));
+}
+
+// Parts of eight; the first one makes the place known.
+void parse_parts(const Table& t, State& state, Burst& burst, Sorted& sorted) {
+  begin(t, state, burst, sorted);
+  for (uint32_t first = 0; first < burst.count; first += kPartMax)
+    part(t, state, burst, first, std::min<uint32_t>(first + kPartMax, burst.count), sorted);
+}
+
+// Of all that a place takes; from addresses that share the last byte's filter bit with an own one.
+Packet command_or_reply(bool some_replies) {
+  Packet in;
+  in.src = *rc::gen::element("10.0.0.12", "10.0.0.13", "10.9.9.1", "10.9.9.65", "10.9.9.3");
+  in.ttl = *rc::gen::element<uint8_t>(2, 64, 255);
+  in.fragment = *rc::gen::element<uint16_t>(0, 0x4000);
+  in.lcp = {.flags = *rc::gen::inRange<uint8_t>(0, 4),
+            .intent = *rc::gen::inRange<uint8_t>(0, 6),
+            .severity = *rc::gen::inRange<uint8_t>(1, 6),
+            .attempt = *rc::gen::arbitrary<uint8_t>()};
+  if ((in.lcp.flags & 1) != 0) in.lcp.tag = Bytes(16, 0x7e);
+  in.lcp.payload = Bytes(*rc::gen::inRange<size_t>(0, 120), 0x5a);
+  if (some_replies && *rc::gen::inRange(0, 4) == 0) {
+    in.lcp.type = 2;
+    in.lcp.payload.resize(16 + in.lcp.payload.size());
+  }
+  return in;
+}
+
+void expect_as_alone(const Table& t, const test::TestBurst& b, const Sorted& sorted) {
+  Selection commands, replies;
+  for (uint32_t i = 0; i < b.burst->count; ++i) {
+    test::TestBurst one({b.frame(i)});
+    one.burst->packets[0]->port = b.burst->packets[i]->port;
+    one.burst->packets[0]->nb_segs = b.burst->packets[i]->nb_segs;
+    State state;
+    Sorted alone;
+    run(t, state, *one.burst, alone, 0);
+    Meta wanted = one.burst->meta[0], got = b.burst->meta[i];
+    if (wanted.lcp != nullptr)
+      RC_ASSERT(reinterpret_cast<uint8_t*>(got.lcp) ==
+                rte_pktmbuf_mtod(b.burst->packets[i], uint8_t*) + wanted.lcp_offset);
+    wanted.lcp = got.lcp = nullptr;
+    RC_ASSERT(std::memcmp(&wanted, &got, sizeof(Meta)) == 0);
+    if (alone.commands.count != 0) commands.add(i);
+    if (alone.replies.count != 0) replies.add(i);
+  }
+  RC_ASSERT(std::ranges::equal(commands, sorted.commands));
+  RC_ASSERT(std::ranges::equal(replies, sorted.replies));
+}
+
+RC_GTEST_PROP(ParseTogether, UsualOnesAreAsAlone, (bool some_replies)) {
+  static const Table t = table();
+  test::TestBurst b;
+  for (uint32_t i = 0; i < kFrames; ++i)
+    add(b, build(i < kPartMax ? Packet{} : command_or_reply(some_replies)));
+  State state;
+  Sorted sorted;
+  parse_parts(t, state, *b.burst, sorted);
+  RC_ASSERT(state.pause == 0u);  // no attempt has failed
+  expect_as_alone(t, b, sorted);
+}
+
+// One of them has a byte that is different, or is so itself.
+RC_GTEST_PROP(ParseTogether, OneOddOneAmongThem, ()) {
+  static const Table t = table();
+  const auto odd = *rc::gen::inRange<uint32_t>(kPartMax, kFrames);
+  test::TestBurst b;
+  for (uint32_t i = 0; i < kFrames; ++i) {
+    Packet in = i < kPartMax ? Packet{} : command_or_reply(false);
+    if (i != odd) {
+      add(b, build(in));
+      continue;
+    }
+    const auto what = *rc::gen::inRange(0, 8);
+    if (what == 0) in.src = *rc::gen::element("127.0.0.1", "10.0.0.1", "10.0.0.3", "224.0.0.1");
+    if (what == 1) in.dst = "10.0.0.3";
+    if (what == 2) in.padding = *rc::gen::inRange<size_t>(1, 40);
+    if (what == 3) in.lcp.type = 2;
+    if (what == 4 && (in.lcp.flags & 1) == 0) in.lcp.tag = Bytes(16, 1);
+    Bytes frame = build(in);
+    if (what >= 5) {
+      const auto at = *rc::gen::inRange<size_t>(0, frame.size());
+      frame[at] ^= *rc::gen::element<uint8_t>(1, 2, 4, 0x20, 0x40, 0x80, 0xff);
+      if (what >= 6 && frame[14] == 0x45) {
+        net::set_ipv4_checksum(*reinterpret_cast<rte_ipv4_hdr*>(frame.data() + 14));
+        net::set_udp_checksum(frame.data() + 14, 4,
+                              *reinterpret_cast<rte_udp_hdr*>(frame.data() + 34));
+      }
+    }
+    rte_mbuf* m = add(b, frame);
+    if (*rc::gen::inRange(0, 16) == 0) m->port = 1;
+  }
+  State state;
+  Sorted sorted;
+  parse_parts(t, state, *b.burst, sorted);
+  expect_as_alone(t, b, sorted);
+}
+
+TEST(ParseTogether, AnyByteOfTheHeadersIsSeen) {
+  static const Table t = table();
+  const Bytes frame = build({.lcp = {.flags = 1, .tag = Bytes(16, 3)}});
+  for (size_t at = 0; at < frame.size(); ++at) {
+    test::TestBurst b;
+    for (uint32_t i = 0; i < kFrames; ++i) add(b, frame);
+    rte_pktmbuf_mtod(b.burst->packets[11], uint8_t*)[at] ^= 0x21;
+    State state;
+    Sorted sorted;
+    parse_parts(t, state, *b.burst, sorted);
+    const bool seen = state.pause != 0;
+    EXPECT_EQ(seen, at < 6 || at >= 12) << at;  // but of the source's MAC address
+  }
+}
+
+// Attempts become rare while they fail, and the first that does not fail ends that.
+TEST(ParseTogether, PausesWhereItFails) {
+  const Table t = table();
+  State state;
+  const auto pause_after = [&](const Packet& last) {
+    test::TestBurst b;
+    for (uint32_t i = 0; i < kPartMax; ++i) add(b, build(i + 1 < kPartMax ? Packet{} : last));
+    Sorted sorted;
+    parse_parts(t, state, *b.burst, sorted);
+    return state.pause;
+  };
+  const Packet odd{.src = "127.0.0.1"};
+  EXPECT_EQ(pause_after({}), 0u);
+  EXPECT_EQ(pause_after(odd), 1u);
+  EXPECT_EQ(pause_after(odd), 1u);  // not attempted
+  EXPECT_EQ(pause_after(odd), 3u);
+  for (int part = 0; part < 3; ++part) EXPECT_EQ(pause_after({}), 3u);
+  EXPECT_EQ(pause_after({}), 0u);
+}
+
+TEST(ParseTogether, AFrameOfSeveralBuffersIsNoUsualOne) {
+  const Table t = table();
+  test::TestBurst b;
+  for (uint32_t i = 0; i < kFrames; ++i) add(b, build({}));
+  b.burst->packets[9]->nb_segs = 2;
+  State state;
+  Sorted sorted;
+  parse_parts(t, state, *b.burst, sorted);
+  EXPECT_EQ(state.pause, 1u);
+}
+
+}  // namespace
+}  // namespace lf::parse
