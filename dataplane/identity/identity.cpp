@@ -81,19 +81,16 @@ void set_target(Meta& m, uint32_t said) noexcept {
   m.comms_degraded = (said >> 15 & 1) != 0;
 }
 
-}  // namespace
-
-void run(const Table& table, Burst& burst, const Selection& live, uint64_t now_us) noexcept {
+// kTargets: there are some. Where there are none, as where targets are not told apart, nothing is
+// looked up.
+template <bool kTargets>
+void run_with(const Table& table, Burst& burst, const Selection& live, uint32_t now_s) noexcept {
   const Operators& operators = *table.operators;
   const Targets& targets = *table.targets;
   const OperatorRow* const operator_rows = operators.rows.data();
   const TargetRow* const target_rows = targets.rows.data();
   const uint32_t operators_shift = operators.shift, targets_shift = targets.shift;
-  const bool any_targets = targets.count != 0;
-  const uint32_t now_s = static_cast<uint32_t>(now_us / 1'000'000);
-  Meta* const meta = metas(burst);
-  for (const uint8_t i : live) {
-    Meta& m = meta[i];
+  for_each(burst, live, [&](Meta& m) __attribute__((always_inline)) {
     const OperatorRow& home = operator_rows[home_of(m.operator_id, operators_shift)];
     // No row says that it is for kNoOrg, and a free one not that it is for some.
     if (home.id == m.operator_id && now_s <= home.mfa_last_s &&
@@ -104,10 +101,20 @@ void run(const Table& table, Burst& burst, const Selection& live, uint64_t now_u
       find_operator(operators, m, now_s);
     }
     uint32_t said = 0;
-    if (any_targets)
+    if (kTargets)
       said = said_of(targets, target_rows[home_of(m.target_id, targets_shift)], m.target_id);
     set_target(m, said);
-  }
+  });
+}
+
+}  // namespace
+
+void run(const Table& table, Burst& burst, const Selection& live, uint64_t now_us) noexcept {
+  const uint32_t now_s = static_cast<uint32_t>(now_us / 1'000'000);
+  if (table.targets->count != 0)
+    run_with<true>(table, burst, live, now_s);
+  else
+    run_with<false>(table, burst, live, now_s);
 }
 
 }  // namespace lf::identity

@@ -105,42 +105,63 @@ bool settle(const Program& p, State& state, Burst& burst, const Selection& packe
 
 enum class Evaluated { all_allowed, some_refused, some_held_before };
 
-// Packets of one program, at most kBurstMax. When some were held before, nothing is decided yet.
-Evaluated evaluate(const Program& p, State& state, Burst& burst,
-                   const Selection& packets) noexcept {
-  const uint32_t count = packets.count;
-  Meta* const meta = metas(burst);
-  uint32_t rows[kBurstMax], decisions[kBurstMax];
-  const uint64_t version = p.version;
-  uint32_t all = 0, origins = 0;
-  const auto allow = [&](Meta& m, uint32_t decision) {
-    all |= decision;
+// What a burst's commands are told, by OR.
+struct Told {
+  uint32_t decisions = 0, origins = 0;
+
+  [[gnu::always_inline]] void tell(Meta& m, uint32_t decision, uint64_t version) noexcept {
+    decisions |= decision;
     origins |= static_cast<uint32_t>(m.origin);
     set_allowed(m, decision, version);
-  };
-  if (p.sums) [[likely]] {
-    const Sums& sums = *p.sums;
-    const uint32_t* const of_sum = p.decision_of_sum.data();
-    for (uint32_t k = 0; k < count; ++k) {
-      Meta& m = meta[packets.index[k]];
-      decisions[k] = of_sum[sums.of(m)];
-      allow(m, decisions[k]);
-    }
-  } else {
-    decide_by_classes(p, state, burst, packets, rows, decisions);
-    for (uint32_t k = 0; k < count; ++k) allow(meta[packets.index[k]], decisions[k]);
   }
   static_assert(Origin::wire == Origin{0} && Origin::intake == Origin{1});  // the others: held
-  if ((all >> 16 | origins >> 1) == 0) [[likely]]
+  bool held_before() const noexcept { return origins >> 1 != 0; }
+  bool all_allowed() const noexcept { return (decisions >> 16 | origins >> 1) == 0; }
+};
+
+// Packets of one program, at most kBurstMax. When some were held before, nothing is decided yet.
+Evaluated evaluate_by_sums(const Program& p, State& state, Burst& burst,
+                           const Selection& packets) noexcept {
+  const Sums& sums = *p.sums;
+  const uint32_t* const of_sum = p.decision_of_sum.data();
+  const uint64_t version = p.version;
+  Told told;
+  for_each(burst, packets, [&](Meta& m) __attribute__((always_inline)) {
+    told.tell(m, of_sum[sums.of(m)], version);
+  });
+  if (told.all_allowed()) [[likely]]
     return Evaluated::all_allowed;
-  if (origins >> 1 != 0) return Evaluated::some_held_before;
-  bool classified = !p.sums, all_allowed = true;
-  for (uint32_t k = 0; k < count; ++k) {
-    if (decisions[k] >> 16 == 0) continue;
-    const uint32_t row = p.sums ? p.row_of_sum[p.sums->of(meta[packets.index[k]])] : rows[k];
-    all_allowed &= settle(p, state, burst, packets, k, decisions[k], row, classified);
+  if (told.held_before()) return Evaluated::some_held_before;
+  bool classified = false, all_allowed = true;
+  for (uint32_t k = 0; k < packets.count; ++k) {
+    const uint16_t sum = sums.of(burst.meta[packets.index[k]]);
+    if (of_sum[sum] >> 16 == 0) continue;
+    all_allowed &=
+        settle(p, state, burst, packets, k, of_sum[sum], p.row_of_sum[sum], classified);
   }
   return all_allowed ? Evaluated::all_allowed : Evaluated::some_refused;
+}
+
+Evaluated evaluate_by_classes(const Program& p, State& state, Burst& burst,
+                              const Selection& packets) noexcept {
+  uint32_t rows[kBurstMax], decisions[kBurstMax];
+  decide_by_classes(p, state, burst, packets, rows, decisions);
+  Told told;
+  for (uint32_t k = 0; k < packets.count; ++k)
+    told.tell(burst.meta[packets.index[k]], decisions[k], p.version);
+  if (told.all_allowed()) return Evaluated::all_allowed;
+  if (told.held_before()) return Evaluated::some_held_before;
+  bool classified = true, all_allowed = true;
+  for (uint32_t k = 0; k < packets.count; ++k)
+    if (decisions[k] >> 16 != 0)
+      all_allowed &= settle(p, state, burst, packets, k, decisions[k], rows[k], classified);
+  return all_allowed ? Evaluated::all_allowed : Evaluated::some_refused;
+}
+
+Evaluated evaluate(const Program& p, State& state, Burst& burst,
+                   const Selection& packets) noexcept {
+  return p.sums ? evaluate_by_sums(p, state, burst, packets)
+                : evaluate_by_classes(p, state, burst, packets);
 }
 
 // Which program decides about each; commands that were held are decided already.
