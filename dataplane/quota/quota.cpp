@@ -133,10 +133,18 @@ uint32_t room_of(const Table& t, Windows& w, Scratch& s, Key key, Limit limit, S
   return w.count_granted(m.org, m.intent_index, era);
 }
 
+// The place of a packet in the selection.
+uint16_t place_in(const Burst& burst, const Selection& live, const Meta& m) noexcept {
+  return static_cast<uint16_t>(std::find(live.begin(), live.end(), position_of(burst, m)) -
+                               live.begin());
+}
+
 // Where one key has no grant, most others of the burst mostly have none: there are so many of them,
-// or a step has just begun. Gets what count_anew() reads of those from `from` on under way.
-[[gnu::noinline]] void look_ahead(const Table& t, const Windows& w, const Meta* meta,
-                                  const Selection& live, uint32_t from, Step step) noexcept {
+// or a step has just begun. Gets what count_anew() reads of those from `first` on under way.
+[[gnu::noinline]] void look_ahead(const Table& t, const Windows& w, const Burst& burst,
+                                  const Selection& live, const Meta& first, Step step) noexcept {
+  const uint32_t from = place_in(burst, live, first);
+  const Meta* const meta = metas(burst);
   for (uint32_t k = from; k < live.count; ++k) {
     const Meta& m = meta[live.index[k]];
     if (!costs_quota(t, m)) continue;
@@ -155,24 +163,23 @@ uint32_t room_of(const Table& t, Windows& w, Scratch& s, Key key, Limit limit, S
 
 // The usual burst of a lone worker: counts commands from the front as long as they are allowed.
 // Returns how many of `live` it has been through. Mostly it reads no limit and no ring.
-uint16_t admit_front(const Table& t, Windows& w, Scratch& s, const Burst& burst,
-                     const Selection& live, Step step) noexcept {
+uint16_t admit_front(const Table& t, Windows& w, Scratch& s, Burst& burst, const Selection& live,
+                     Step step) noexcept {
   const uint64_t era = w.era(step, t.number);
   const auto orgs = static_cast<uint32_t>(t.org_limits.size());
-  const uint32_t count = live.count;
-  const Meta* const meta = metas(burst);
   bool looked_ahead = false;
-  for (uint32_t k = 0; k < count; ++k) {
-    const Meta& m = meta[live.index[k]];
+  const Meta* stopped_at = nullptr;
+  const bool all = while_each(burst, live, [&](const Meta& m) __attribute__((always_inline)) {
     if (m.is_retry || m.org >= orgs) [[unlikely]]
-      continue;
-    if (!w.count_granted(m.org, m.intent_index, era)) [[unlikely]] {
-      if (!looked_ahead) look_ahead(t, w, meta, live, k, step);
-      looked_ahead = true;
-      if (!count_anew(t, w, s, m, step, era)) return static_cast<uint16_t>(k);
-    }
-  }
-  return static_cast<uint16_t>(count);
+      return true;
+    if (w.count_granted(m.org, m.intent_index, era)) [[likely]]
+      return true;
+    stopped_at = &m;
+    if (!looked_ahead) look_ahead(t, w, burst, live, m, step);
+    looked_ahead = true;
+    return count_anew(t, w, s, m, step, era);
+  });
+  return all ? live.count : place_in(burst, live, *stopped_at);
 }
 
 void reserve_group(Windows& w, Group& g, Step step) noexcept {

@@ -20,6 +20,7 @@
 #include <cstdint>
 
 #include "dataplane/core/burst.hpp"
+#include "dataplane/core/stays_in_cache.hpp"
 #include "dataplane/core/timing_wheel.hpp"
 #include "dataplane/core/types.hpp"
 #include "dataplane/quota/table.hpp"
@@ -117,6 +118,8 @@ class Expect {
  public:
   Expect(const Table& table, const Windows& windows) noexcept
       : table_(table), windows_(windows), orgs_(static_cast<uint32_t>(table.org_limits.size())) {}
+  // Of few organisations nothing need be asked for.
+  bool pays() const noexcept { return orgs_ > kStaysInCache / Windows::kBytesOfOrg; }
   // Inline, or GCC takes the call for one without effect.
   [[gnu::always_inline]] void operator()(const Meta& m) const noexcept {
     if (m.org >= orgs_) [[unlikely]]

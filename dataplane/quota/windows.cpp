@@ -168,10 +168,9 @@ void Windows::begin_alone(Key key, Step now) noexcept {
 
 uint32_t Windows::room(Key key, Step now, uint32_t allow_max, uint64_t era) noexcept {
   Head& h = heads_[key];
-  uint64_t word = h.count.load(std::memory_order_relaxed);
-  const int64_t left = left_of_grant(h, word, era);
-  if (left > 0) return static_cast<uint32_t>(left);
   uint64_t base = h.base.load(std::memory_order_relaxed);
+  if (base > era) return static_cast<uint32_t>(base - era);
+  uint64_t word = h.count.load(std::memory_order_relaxed);
   if (step_in(word) != now || step_in(base) != now) {
     reserve_slowly(key, now, 0, 0, true);  // brings the key to this step
     word = h.count.load(std::memory_order_relaxed);
@@ -193,8 +192,8 @@ uint32_t Windows::room_uncounted(Key key) noexcept {
 
 void Windows::grant(Key key, uint32_t room, uint64_t era) noexcept {
   Head& h = heads_[key];
-  const uint64_t total = total_in(h.count.load(std::memory_order_relaxed));
-  h.base.store(era | std::min<uint64_t>(total + room, UINT32_MAX), std::memory_order_relaxed);
+  const uint32_t until_round = UINT32_MAX - total_in(h.count.load(std::memory_order_relaxed));
+  h.base.store(era | std::min(room, until_round), std::memory_order_relaxed);
 }
 
 void Windows::give_back(Key key, Step step, uint32_t count) noexcept {

@@ -129,6 +129,44 @@ TEST(QuotaWindows, CountsPastTheWrapOfTheTotal) {
   EXPECT_EQ(w->used(1, s), 3u);
 }
 
+TEST(QuotaWindows, AGrantIsUsedUpCommandByCommand) {
+  const auto w = Windows::create({.orgs = 2, .rings = 4, .step_tsc = 1, .start = 0, .alone = true});
+  const Key all = org_key(1), own = intent_key(1, 2);
+  ASSERT_TRUE(w->open(all, kStart) && w->open(own, kStart));
+  uint64_t era = w->era(kStart, 1);
+  w->grant(all, w->room(all, kStart, 5, era), era);
+  w->grant(own, w->room(own, kStart, 3, era), era);
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(w->count_granted(1, 2, era));
+  EXPECT_FALSE(w->count_granted(1, 2, era)) << "the intent's is used up";
+  EXPECT_EQ(w->used(all, kStart), 3u) << "and nothing is counted";
+  EXPECT_EQ(w->used(own, kStart), 3u);
+  EXPECT_EQ(w->room(all, kStart, 5, era), 2u);
+  EXPECT_EQ(w->room(own, kStart, 3, era), 0u);
+  era = w->era(kStart, 2);  // of another table
+  EXPECT_FALSE(w->count_granted(1, 2, era));
+  EXPECT_EQ(w->room(all, kStart, 5, era), 2u);
+  EXPECT_EQ(w->room(all, kStart, 50, era), 47u);
+}
+
+TEST(QuotaWindows, AGrantEndsBeforeTheTotalWraps) {
+  const auto w = Windows::create({.orgs = 1, .rings = 4, .step_tsc = 1, .start = 0, .alone = true});
+  const Key all = org_key(0), own = intent_key(0, 0);
+  ASSERT_TRUE(w->open(all, kStart) && w->open(own, kStart));
+  Step s = kStart;
+  for (const uint32_t count : {0x7fffffffu, 0x7ffffffeu, 0u})
+    for (const Key key : {all, own}) {
+      ASSERT_EQ(w->reserve(key, s, count, 0x7fffffff).granted, count);
+      s += count == 0 || key == all ? 0 : 61;
+    }
+  const uint64_t era = w->era(s, 1);
+  for (const Key key : {all, own}) w->grant(key, w->room(key, s, 1000, era), era);
+  EXPECT_TRUE(w->count_granted(0, 0, era));
+  EXPECT_TRUE(w->count_granted(0, 0, era));
+  EXPECT_FALSE(w->count_granted(0, 0, era)) << "the total is 0xffffffff";
+  EXPECT_EQ(w->used(all, s), 2u);
+  EXPECT_EQ(w->used(own, s), 2u);
+}
+
 TEST(QuotaWindows, MarksRejectedKeysOnceAStep) {
   const auto w = windows();
   ASSERT_TRUE(w->open(20, kStart));
