@@ -5,6 +5,9 @@
 
 #include <cstring>
 
+#include "dataplane/core/metas.hpp"
+#include "dataplane/core/stays_in_cache.hpp"
+
 namespace lf::authenticate {
 namespace {
 
@@ -63,10 +66,8 @@ void set_org(Meta& m, OrgIndex org, bool authenticated) noexcept {
 
 // Notes a tag that is to be checked. The organisation is set as it will be when the tag is right.
 [[gnu::always_inline]] inline void add_job(const crypto::CmacKey& key, State& state, Meta& m,
-                                           const Place& place, uint32_t i, uint32_t jobs) noexcept {
-  prefetch_key(key);
+                                           const Place& place, uint32_t jobs) noexcept {
   state.batch.set(jobs, &key, m.lcp, m.payload_length);
-  state.positions[jobs] = static_cast<uint8_t>(i);
   set_org(m, place.org, true);
 }
 
@@ -81,19 +82,18 @@ uint16_t kind_and_origin(const Meta& m) noexcept {
 }
 
 // Decides what needs no cryptography; notes the rest as a job. Returns whether it did.
-[[gnu::noinline]] bool look_up_any(const Table& table, State& state, Burst& burst, uint32_t i,
+[[gnu::noinline]] bool look_up_any(const Table& table, State& state, Meta& m,
                                    uint32_t jobs) noexcept {
-  Meta& m = burst.meta[i];
   const Need need = need_of(table, m);
   if (need == Need::nothing) return false;
   const bool tagged = m.flags & lcp::kFlagTagged;
   if (need == Need::tag && !tagged) {
-    burst.decide(i, Verdict::auth_missing);
+    m.verdict = Verdict::auth_missing;
     return false;
   }
   const Place* place = find(table, m.org_id);
   if (!place) {
-    burst.decide(i, Verdict::auth_unknown_org);
+    m.verdict = Verdict::auth_unknown_org;
     return false;
   }
   if (need == Need::claim || !tagged) {
@@ -102,83 +102,128 @@ uint16_t kind_and_origin(const Meta& m) noexcept {
   }
   const uint32_t key = find_key(*place, m.key_id);
   if (key == kNoKey) {
-    burst.decide(i, Verdict::auth_unknown_key);
+    m.verdict = Verdict::auth_unknown_key;
     return false;
   }
-  add_job(table.keys[key], state, m, *place, i, jobs);
+  add_job(table.keys[key], state, m, *place, jobs);
   return true;
 }
 
-// What most packets are is decided here: a command off the wire whose organisation is at `home`,
-// where the map mostly has it. With a tag under the organisation's first key; or for a service
-// that asks for none, when `kAnyOff` says that there may be one.
+// Finds out which tags of a burst are to be checked, a packet at a time. What most packets are is
+// decided here: a command off the wire whose organisation is in the map at its home, where the map
+// mostly has it. With a tag under the organisation's first key; or for a service that asks for
+// none, when `kAnyOff` says that there may be one. Most are for the service of the one before.
 template <bool kAnyOff>
-[[gnu::always_inline]] inline bool look_up(const Table& table, const Place* home,
-                                           const crypto::CmacKey* keys, State& state, Burst& burst,
-                                           uint32_t i, uint32_t jobs, uint32_t& claims) noexcept {
-  Meta& m = burst.meta[i];
-  if (kind_and_origin(m) != kFromWire) [[unlikely]]
-    return look_up_any(table, state, burst, i, jobs);
-  const Place* place = home;
-  if (place->org_id != m.org_id) [[unlikely]] {
-    place = find(table, m.org_id);
-    if (place == nullptr) return look_up_any(table, state, burst, i, jobs);
+class LookUp {
+ public:
+  LookUp(const Table& table, State& state) noexcept
+      : table_(table),
+        state_(state),
+        places_(table.places.data()),
+        keys_(table.keys.data()),
+        multiplier_(table.multiplier),
+        shift_(table.shift),
+        far_keys_(table.keys.size() > kStaysInCache / sizeof(crypto::CmacKey)) {}
+
+  [[gnu::always_inline]] void look_up(Meta& m) noexcept {
+    if (kind_and_origin(m) != kFromWire) [[unlikely]]
+      return otherwise(m);
+    const Place* place = places_ + (m.org_id * multiplier_ >> shift_);
+    if (place->org_id != m.org_id) [[unlikely]] {
+      place = find(table_, m.org_id);
+      if (place == nullptr) return otherwise(m);
+    }
+    if (kAnyOff && is_off(m)) {
+      if (place->org == kNoOrg) [[unlikely]]  // a free place
+        return otherwise(m);
+      return set_org(m, place->org, false);
+    }
+    // A free place has no key.
+    if ((m.flags & lcp::kFlagTagged) == 0 || place->key_id[0] != m.key_id ||
+        place->first_key == kNoKey) [[unlikely]]
+      return otherwise(m);
+    const crypto::CmacKey& key = keys_[place->first_key];
+    if (far_keys_) prefetch_key(key);
+    add_job(key, state_, m, *place, jobs_++);
   }
-  if (kAnyOff && mode_of(table, m) == Mode::off) {
-    if (place->org == kNoOrg) [[unlikely]]  // a free place
-      return look_up_any(table, state, burst, i, jobs);
-    set_org(m, place->org, false);
-    ++claims;
-    return false;
+
+  uint32_t jobs() const noexcept { return jobs_; }
+  bool some_decided() const noexcept { return some_decided_; }  // or may be
+
+ private:
+  [[gnu::always_inline]] bool is_off(const Meta& m) noexcept {
+    if (m.service != service_) [[unlikely]] {
+      service_ = m.service;
+      off_ = mode_of(table_, m) == Mode::off;
+    }
+    return off_;
   }
-  // A free place has no key.
-  if ((m.flags & lcp::kFlagTagged) == 0 || place->key_id[0] != m.key_id ||
-      place->first_key == kNoKey) [[unlikely]]
-    return look_up_any(table, state, burst, i, jobs);
-  add_job(keys[place->first_key], state, m, *place, i, jobs);
-  return true;
+
+  [[gnu::always_inline]] void otherwise(Meta& m) noexcept {
+    const bool job = look_up_any(table_, state_, m, jobs_);
+    jobs_ += job;
+    some_decided_ |= !job;
+  }
+
+  const Table& table_;
+  State& state_;
+  const Place* const places_;
+  const crypto::CmacKey* const keys_;
+  const uint64_t multiplier_;
+  const uint32_t shift_;
+  const bool far_keys_;
+  uint32_t jobs_ = 0;
+  uint32_t service_ = 0x10000;  // no ServiceIndex
+  bool off_ = false, some_decided_ = false;
+};
+
+struct LookedUp {
+  uint32_t jobs;
+  bool some_decided;
+};
+
+template <bool kAnyOff>
+LookedUp look_up_all(const Table& table, State& state, Burst& burst,
+                     const Selection& live) noexcept {
+  if (table.places.size() > kStaysInCache / sizeof(Place)) {
+    const Place* const places = table.places.data();
+    for_each(burst, live, [&](Meta& m) __attribute__((always_inline)) {
+      rte_prefetch0(places + home(table, m.org_id));
+    });
+  }
+  LookUp<kAnyOff> look_up(table, state);
+  for_each(burst, live,
+           [&](Meta& m) __attribute__((always_inline)) { look_up.look_up(m); });
+  return {look_up.jobs(), look_up.some_decided()};
 }
 
-// Returns how many tags are to be checked. `claims`: of how many commands the organisation is known
-// without.
-template <bool kAnyOff>
-uint32_t look_up_all(const Table& table, State& state, Burst& burst, const Selection& live,
-                     uint32_t& claims) noexcept {
-  const uint32_t count = live.count;
-  const Place* const places = table.places.data();
-  const crypto::CmacKey* const keys = table.keys.data();
-  for (uint32_t k = 0; k < count; ++k) {
-    state.homes[k] = home(table, burst.meta[live.index[k]].org_id);
-    rte_prefetch0(places + state.homes[k]);
-  }
-  uint32_t jobs = 0;
-  for (uint32_t k = 0; k < count; ++k)
-    jobs += look_up<kAnyOff>(table, places + state.homes[k], keys, state, burst, live.index[k],
-                             jobs, claims);
-  return jobs;
-}
-
-// Some tag is wrong.
-[[gnu::noinline]] void refuse(const State& state, Burst& burst, uint32_t jobs) noexcept {
-  for (uint32_t k = 0; k < jobs; ++k) {
-    Meta& m = burst.meta[state.positions[k]];
-    if (crypto::equal_tags(state.batch.tag[k], m.lcp->tag)) continue;
+// Some tag is wrong. The batch has its datagrams in the order of the burst.
+[[gnu::noinline]] void refuse(const State& state, Burst& burst, const Selection& live,
+                              uint32_t jobs) noexcept {
+  uint32_t k = 0;
+  for (const uint8_t i : live) {
+    if (k == jobs) return;
+    Meta& m = burst.meta[i];
+    if (state.batch.datagram[k] != reinterpret_cast<const uint8_t*>(m.lcp)) continue;
+    if (crypto::equal_tags(state.batch.tag[k++], m.lcp->tag)) continue;
     m.org = kNoOrg;
     m.authenticated = false;
-    burst.decide(state.positions[k], Verdict::auth_bad_tag);
+    burst.decide(i, Verdict::auth_bad_tag);
   }
 }
 
 }  // namespace
 
 void run(const Table& table, State& state, Burst& burst, Selection& live, Tsc) noexcept {
-  uint32_t claims = 0;
-  const uint32_t jobs = table.any_off ? look_up_all<true>(table, state, burst, live, claims)
-                                      : look_up_all<false>(table, state, burst, live, claims);
-  crypto::cmac_lanes(state.batch, jobs);
-  const bool right = crypto::all_carried(state.batch, jobs);
-  if (!right) refuse(state, burst, jobs);
-  if (!right || jobs + claims != live.count) keep_undecided(burst, live);
+  const auto [jobs, some_decided] = table.any_off ? look_up_all<true>(table, state, burst, live)
+                                                  : look_up_all<false>(table, state, burst, live);
+  bool right = true;
+  if (jobs != 0) {
+    crypto::cmac_lanes(state.batch, jobs);
+    right = crypto::all_carried(state.batch, jobs);
+    if (!right) refuse(state, burst, live, jobs);
+  }
+  if (some_decided || !right) keep_undecided(burst, live);
 }
 
 uint32_t sign(const Table& table, State& state, lcp::Header* const* datagrams,

@@ -23,8 +23,7 @@ static_assert(crypto::kCmacBatchMax == kBurstMax);
 // Scratch of one worker: nothing in it outlives a call.
 struct State {
   crypto::CmacBatch batch;
-  uint32_t homes[kBurstMax];     // of the live packets' organisations in the map
-  uint8_t positions[kBurstMax];  // of the batch's datagrams in the burst
+  uint8_t positions[kBurstMax];  // of the datagrams that sign() signs
 };
 
 void run(const Table& table, State& state, Burst& burst, Selection& live, Tsc now) noexcept;
