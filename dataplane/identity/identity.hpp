@@ -5,6 +5,7 @@
 #pragma once
 
 #include "dataplane/core/burst.hpp"
+#include "dataplane/core/stays_in_cache.hpp"
 #include "dataplane/identity/table.hpp"
 
 namespace lf::identity {
@@ -16,7 +17,11 @@ class Expect {
       : operators_(table.operators->rows.data()),
         targets_(table.targets->rows.data()),
         operators_shift_(table.operators->shift),
-        targets_shift_(table.targets->shift) {}
+        targets_shift_(table.targets->shift),
+        bytes_(table.operators->rows.size() * sizeof(OperatorRow) +
+               table.targets->rows.size() * sizeof(TargetRow)) {}
+  // Of small tables nothing need be asked for.
+  bool pays() const noexcept { return bytes_ > kStaysInCache; }
   // Inline, or GCC takes the call for one without effect.
   [[gnu::always_inline]] void operator()(const Meta& m) const noexcept {
     __builtin_prefetch(operators_ + home_of(m.operator_id, operators_shift_));
@@ -27,6 +32,7 @@ class Expect {
   const OperatorRow* operators_;
   const TargetRow* targets_;
   uint32_t operators_shift_, targets_shift_;
+  size_t bytes_;
 };
 
 // now_us: Unix time, for the expiry of MFA.

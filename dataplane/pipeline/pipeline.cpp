@@ -171,6 +171,20 @@ void Pipeline::shed(const Snapshot& snapshot, Burst& burst, Selection& live, Tsc
   quota::tell(*snapshot.quota, *setup_.shared->windows, burst, refused, now);
 }
 
+// Asks for what identity and quota will read of each command, where that pays.
+void Pipeline::validate_and_expect(const Snapshot& snapshot, Burst& burst, Selection& live,
+                                   uint64_t unix_us) noexcept {
+  const quota::Expect of_quota(*snapshot.quota, *setup_.shared->windows);
+  const identity::Expect of_ids(snapshot.policy->identity);
+  if (!of_quota.pays() && !of_ids.pays())
+    return validate::run(*snapshot.parse, burst, live, unix_us);
+  validate::run(*snapshot.parse, burst, live, unix_us,
+                [&](const Meta& m) __attribute__((always_inline)) {
+                  of_quota(m);
+                  of_ids(m);
+                });
+}
+
 // The life of a command. What dedup lets through owns a ledger entry until it is sent.
 void Pipeline::commands(const Snapshot& snapshot, Burst& burst, const Selection& all, Tsc now,
                         Outbox& out) noexcept {
@@ -180,12 +194,7 @@ void Pipeline::commands(const Snapshot& snapshot, Burst& burst, const Selection&
   Selection live = all;
   authenticate::run(*snapshot.authenticate, s.authenticate, burst, live, now);
   s.clock.mark(Stage::authenticate, all.count);
-  validate::run(*snapshot.parse, burst, live, unix_us,
-                [of_quota = quota::Expect(*snapshot.quota, *shared.windows),
-                 of_ids = identity::Expect(snapshot.policy->identity)](const Meta& m) {
-                  of_quota(m);
-                  of_ids(m);
-                });
+  validate_and_expect(snapshot, burst, live, unix_us);
   if (shared.draining.load(std::memory_order_relaxed)) {
     for (const uint8_t i : live) burst.decide(i, Verdict::stopping);
     live.count = 0;

@@ -103,6 +103,8 @@ class Pipeline {
   void parse_all(const Snapshot& snapshot, Burst& burst) noexcept;
   void commands(const Snapshot& snapshot, Burst& burst, const Selection& all, Tsc now,
                 Outbox& out) noexcept;
+  void validate_and_expect(const Snapshot& snapshot, Burst& burst, Selection& live,
+                           uint64_t unix_us) noexcept;
   void shed(const Snapshot& snapshot, Burst& burst, Selection& live, Tsc now) noexcept;
   void forward(const Snapshot& snapshot, Burst& burst, Selection& live, Tsc now,
                Outbox& out) noexcept;

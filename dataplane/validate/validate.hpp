@@ -23,21 +23,19 @@ constexpr bool expired(uint64_t deadline_us, uint64_t unix_us, uint64_t skew_us)
 // unix_us 0: the clock has not been set yet, nothing is refused. `expect` is called for each command:
 // what later stages will read of it is asked for in the same loop.
 template <typename Expect>
-void run(const parse::Table& table, Burst& burst, Selection& live, uint64_t unix_us,
-         Expect&& expect) noexcept {
+[[gnu::always_inline]] inline void run(const parse::Table& table, Burst& burst, Selection& live,
+                                       uint64_t unix_us, Expect&& expect) noexcept {
   const uint64_t first = first_deadline(unix_us, table.clock_skew_us);
   bool some_expired = false;
-  Meta* const all = metas(burst);
-  for (const uint8_t i : live) {
-    Meta& meta = all[i];
+  for_each(burst, live, [&](Meta& meta) __attribute__((always_inline)) {
     expect(meta);
     if (meta.deadline_us >= first) [[likely]]
-      continue;
-    if (meta.origin == kHoldExpired) continue;  // policy says what became of it
+      return;
+    if (meta.origin == kHoldExpired) return;  // policy says what became of it
     meta.reply_status = lcp::Status::expired;
     meta.verdict = Verdict::deadline_expired;
     some_expired = true;
-  }
+  });
   if (some_expired) keep_undecided(burst, live);
 }
 inline void run(const parse::Table& table, Burst& burst, Selection& live,
