@@ -150,7 +150,7 @@ void rewrite_to_nodes(benchmark::State& state) {
     ++round;
     for (uint32_t i = 0; i < kBurst; ++i)
       burst->meta[i].node = static_cast<NodeSlot>((i * 5 + round) % 64);
-    rewrite::fit(forward, *burst, sorted.commands, too_big);
+    rewrite::fit(forward, *burst, 1500, sorted.commands, too_big);
     rewrite::to_nodes(forward, t.ports, *burst, sorted.commands);
     benchmark::DoNotOptimize(burst->packets[0]);
   }

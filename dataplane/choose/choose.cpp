@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/choose/choose.hpp"
 
+#include <cstddef>
+#include <cstring>
+
 #include "dataplane/choose/load.hpp"
 #include "dataplane/core/metas.hpp"
 #include "dataplane/forward/alias.hpp"
@@ -26,6 +29,7 @@ struct Chooser {
   forward::Balance balance = forward::Balance::weighted_random;
   uint16_t epoch = 0;         // of the admitted node's breaker
   bool trial_denied = false;  // a half-open node had no token left, for this packet
+  bool retries = false;       // some packet of this burst is one
   bool counted = false;       // State::chosen is in use, in this burst
 
   // Writes down what was chosen; least-loaded must know it for the rest of the burst.
@@ -119,6 +123,7 @@ Verdict choose_node(Chooser& c, const Service& service, NodeSlot primary, Meta& 
 // All but what most commands are.
 [[gnu::noinline]] Verdict choose_any(Chooser& c, const Table& table, Meta& m) noexcept {
   c.trial_denied = false;
+  c.retries |= m.is_retry;
   if (c.keeps_node(m)) return c.chosen(m, table.services[m.service]);
   m.node = kNoNode;
   if (m.service >= table.services.size()) return Verdict::unroutable;
@@ -158,10 +163,10 @@ class Usual {
     }
     const NodeSlot slot = forward::draw(draws_.columns, {0, draws_.count}, random_.next());
     if (slot != kNoNode) [[likely]] {
-      const BreakerWord word = c_.live.breaker(slot);
-      if (word.flag == BreakerFlag::closed) [[likely]] {
+      uint16_t epoch;
+      if (c_.live.is_closed(slot, epoch)) [[likely]] {
         m.node = slot;
-        m.breaker_epoch = word.epoch;
+        m.breaker_epoch = epoch;
         return Verdict::none;
       }
     }
@@ -185,6 +190,37 @@ class Usual {
   FastRandom random_;
 };
 
+// Of all commands that have a node. Its row is read here for the first time; rewrite reads more.
+class Seen {
+ public:
+  [[gnu::always_inline]] void add(Meta& m, const forward::Node& node) noexcept {
+    m.out_port = node.out_port;
+    any_port_ |= node.out_port;
+    all_ports_ &= node.out_port;
+    mtus_ &= node.mtu;
+    uint64_t eight;
+    std::memcpy(&eight, reinterpret_cast<const uint8_t*>(&m) + kFirst, sizeof eight);
+    parsed_ |= eight;
+  }
+  Some some(bool retries) const noexcept {
+    return {.replayable = in_some(offsetof(Meta, replayable)),
+            .not_from_wire = in_some(offsetof(Meta, origin)),
+            .retry = retries,
+            .several_ports = any_port_ != all_ports_,
+            .least_mtu = mtus_};
+  }
+
+ private:
+  static constexpr size_t kFirst = offsetof(Meta, kind);  // and the seven bytes behind it
+  bool in_some(size_t member) const noexcept {
+    return (parsed_ >> 8 * (member - kFirst) & 0xff) != 0;
+  }
+
+  uint64_t parsed_ = 0;  // by OR: the byte of a member is 0 when it is so in all
+  uint8_t any_port_ = 0, all_ports_ = 0xff;
+  uint16_t mtus_ = 0xffff;  // by AND
+};
+
 }  // namespace
 
 void init(State& state, const NodeStats* const* workers, uint32_t worker_count, uint32_t self,
@@ -197,30 +233,30 @@ void init(State& state, const NodeStats* const* workers, uint32_t worker_count, 
   state.refresh_ticks = static_cast<uint32_t>((tsc_hz * kRefreshUs / 1'000'000) >> kStampShift);
 }
 
-void run(const Table& table, NodeLive& live, State& state, Burst& burst, Selection& selection,
+Some run(const Table& table, NodeLive& live, State& state, Burst& burst, Selection& selection,
          Tsc now) noexcept {
   state.refreshes_left = state.peer_count > 0 ? kRefreshesPerBurst : 0;
   const forward::Node* const nodes = table.nodes.data();
   Chooser chooser{table, live, state, now};
-  Meta* const meta = metas(burst);
+  Seen seen;
   bool all_chosen = true;
   {
     Usual usual(chooser, table);
-    for (const uint8_t i : selection) {
-      Meta& m = meta[i];
+    for_each(burst, selection, [&](Meta& m) __attribute__((always_inline)) {
       const Verdict verdict = usual.choose(m);
       if (verdict != Verdict::none) [[unlikely]] {
         m.reply_status = lcp::Status::unroutable;
         m.verdict = verdict;
         all_chosen = false;
-        continue;
+        return;
       }
-      __builtin_prefetch(&nodes[m.node]);  // rewrite reads it
-    }
+      seen.add(m, nodes[m.node]);
+    });
   }
   if (!all_chosen) keep_undecided(burst, selection);
-  if (!chooser.counted) return;
-  for (const uint8_t i : selection) state.chosen[burst.meta[i].node] = 0;
+  if (chooser.counted)
+    for (const uint8_t i : selection) state.chosen[burst.meta[i].node] = 0;
+  return seen.some(chooser.retries);
 }
 
 }  // namespace lf::choose

@@ -3,7 +3,8 @@
 // loaded of two such draws; nodes whose breaker is open are drawn again, then searched for, then
 // the failover pool is tried; what is left is refused. A retry stays with its node while that can
 // take it. Called by the pipeline on a worker; reads the table, the breaker words and, for
-// least-loaded, the other workers' counts; writes Meta and its own State, takes trial tokens.
+// least-loaded, the other workers' counts; writes Meta and its own State, takes trial tokens. What
+// the stages behind it want to know of all commands it finds out in the same loop.
 #pragma once
 
 #include "dataplane/core/burst.hpp"
@@ -46,8 +47,15 @@ struct State {
 void init(State& state, const NodeStats* const* workers, uint32_t worker_count, uint32_t self,
           uint64_t seed, uint64_t tsc_hz) noexcept;
 
-// Decides unroutable, node_unresolved or trial_taken; else sets node and breaker_epoch.
-void run(const forward::Table& table, forward::NodeLive& live, State& state, Burst& burst,
+// What some commands of a burst are, or may be: what they need is looked for only then.
+struct Some {
+  bool replayable = false, not_from_wire = false, retry = false;
+  bool several_ports = false;  // they leave by more than one
+  uint16_t least_mtu = 0xffff;  // no node's is smaller
+};
+
+// Decides unroutable, node_unresolved or trial_taken; else sets node, breaker_epoch and out_port.
+Some run(const forward::Table& table, forward::NodeLive& live, State& state, Burst& burst,
          Selection& selection, Tsc now) noexcept;
 
 }  // namespace lf::choose

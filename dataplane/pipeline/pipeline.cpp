@@ -255,9 +255,10 @@ void Pipeline::forward(const Snapshot& snapshot, Burst& burst, Selection& live, 
   s.now = now;
   Shared& shared = *setup_.shared;
   const uint32_t admitted = live.count;
-  choose::run(*snapshot.forward, *shared.live, s.choose, burst, live, now);
+  const choose::Some some =
+      choose::run(*snapshot.forward, *shared.live, s.choose, burst, live, now);
   Selection too_big{};
-  const rewrite::Some some = rewrite::fit(*snapshot.forward, burst, live, too_big);
+  rewrite::fit(*snapshot.forward, burst, some.least_mtu, live, too_big);
   s.clock.mark(Stage::choose, admitted);
   const uint64_t from_control = some.not_from_wire ? submitted(burst, live) : 0;
   if (some.replayable) note_clients(burst, live, from_control);

@@ -179,6 +179,14 @@ bool fits(const rte_mbuf* m, const Meta& meta, uint16_t mtu) noexcept {
   return m->pkt_len <= uint32_t{mtu} + meta.l3_offset;
 }
 
+// All frames' lengths by OR: none is longer.
+uint32_t lengths(const Burst& burst, const Selection& live) noexcept {
+  uint32_t any = 0;
+#pragma GCC unroll 4
+  for (uint32_t k = 0; k < live.count; ++k) any |= burst.packets[live.index[k]]->pkt_len;
+  return any;
+}
+
 // Takes packets that do not fit out of `live`.
 void part(Burst& burst, Selection& live, Selection& too_big) noexcept {
   for (const uint8_t i : live)
@@ -186,47 +194,19 @@ void part(Burst& burst, Selection& live, Selection& too_big) noexcept {
   keep_undecided(burst, live);
 }
 
-// Kind and the seven bytes behind it.
-uint64_t eight_from_kind(const Meta& meta) noexcept {
-  uint64_t eight;
-  std::memcpy(&eight, reinterpret_cast<const uint8_t*>(&meta) + offsetof(Meta, kind), sizeof eight);
-  return eight;
-}
-
 }  // namespace
 
-Some fit(const forward::Table& table, Burst& burst, Selection& live, Selection& too_big) noexcept {
-  uint64_t parsed = 0;  // by OR: the byte of a member is 0 when it is so in all
-  uint8_t retries = 0, any_port = 0, all_ports = 0xff;
-  uint32_t lengths = 0;    // by OR: none is longer
-  uint16_t mtus = 0xffff;  // by AND: none is smaller
-  Meta* const metadata = metas(burst);
-  const forward::Node* const nodes = table.nodes.data();
-  for (const size_t i : live) {
-    Meta& meta = metadata[i];
-    const forward::Node& node = nodes[meta.node];
-    meta.out_port = node.out_port;
-    parsed |= eight_from_kind(meta);
-    retries |= meta.is_retry;
-    any_port |= node.out_port;
-    all_ports &= node.out_port;
-    mtus &= node.mtu;
-    lengths |= burst.packets[i]->pkt_len;
+void fit(const forward::Table& table, Burst& burst, uint16_t least_mtu, Selection& live,
+         Selection& too_big) noexcept {
+  if (lengths(burst, live) <= uint32_t{least_mtu} + sizeof(rte_ether_hdr)) [[likely]]
+    return;
+  bool some_too_big = false;  // it may be
+  for (const uint8_t i : live) {
+    if (fits(burst.packets[i], burst.meta[i], table.nodes[burst.meta[i].node].mtu)) continue;
+    burst.decide(i, Verdict::too_big);
+    some_too_big = true;
   }
-  if (lengths > uint32_t{mtus} + sizeof(rte_ether_hdr)) [[unlikely]] {  // it may be
-    bool some_too_big = false;
-    for (const uint8_t i : live) {
-      if (fits(burst.packets[i], burst.meta[i], table.nodes[burst.meta[i].node].mtu)) continue;
-      burst.decide(i, Verdict::too_big);
-      some_too_big = true;
-    }
-    if (some_too_big) part(burst, live, too_big);
-  }
-  constexpr auto byte_of = [](size_t member) { return 8 * (member - offsetof(Meta, kind)); };
-  return {.replayable = (parsed >> byte_of(offsetof(Meta, replayable)) & 0xff) != 0,
-          .not_from_wire = (parsed >> byte_of(offsetof(Meta, origin)) & 0xff) != 0,
-          .retry = retries != 0,
-          .several_ports = any_port != all_ports};
+  if (some_too_big) part(burst, live, too_big);
 }
 
 void to_nodes(const forward::Table& table, const net::Ports& ports, Burst& burst,

@@ -12,15 +12,10 @@
 
 namespace lf::rewrite {
 
-// Whether some commands of a burst are so. What they need is looked for only then.
-struct Some {
-  bool replayable, not_from_wire, retry;
-  bool several_ports;  // they leave by more than one
-};
-
-// Sets out_port for meta.node. What does not fit the node's MTU is decided too_big and moved to
-// `too_big`. Tells what the others are.
-Some fit(const forward::Table& table, Burst& burst, Selection& live, Selection& too_big) noexcept;
+// What does not fit the MTU of meta.node is decided too_big and moved to `too_big`. No node's MTU is
+// smaller than `least_mtu`: mostly nobody's need be asked.
+void fit(const forward::Table& table, Burst& burst, uint16_t least_mtu, Selection& live,
+         Selection& too_big) noexcept;
 
 // Commands that fit, to meta.node; decides forwarded.
 void to_nodes(const forward::Table& table, const net::Ports& ports, Burst& burst,

@@ -56,9 +56,10 @@ class Choose : public ::testing::Test {
     }
   }
 
-  void run() {
-    choose::run(table_, *live_, *state_, *burst_, selection_, now_);
+  Some run() {
+    const Some some = choose::run(table_, *live_, *state_, *burst_, selection_, now_);
     now_ += 100'000;
+    return some;
   }
 
   // Where `packets` fresh commands go; those refused count under kNoNode.
@@ -125,6 +126,58 @@ TEST_F(Choose, WritesWhatRewriteAndLedgerNeed) {
   EXPECT_EQ(burst_->meta[0].node, 3);
   EXPECT_EQ(burst_->meta[1].breaker_epoch, 77);
   EXPECT_EQ(burst_->meta[1].verdict, Verdict::none);
+}
+
+TEST_F(Choose, TellsWhatSomeCommandsAre) {
+  set_pools({{3, 1}});
+  table_.nodes[3].out_port = 5;
+  table_.nodes[3].mtu = 1280;
+  fill(8);
+  Some some = run();
+  for (int i = 0; i < 8; ++i) EXPECT_EQ(burst_->meta[i].out_port, 5);
+  EXPECT_FALSE(some.replayable || some.not_from_wire || some.retry || some.several_ports);
+  EXPECT_EQ(some.least_mtu, 1280);
+
+  fill(8);
+  burst_->meta[2].replayable = true;
+  EXPECT_TRUE(run().replayable);
+  fill(8);
+  burst_->meta[7].origin = Origin::released;
+  EXPECT_TRUE(run().not_from_wire);
+  for (const NodeSlot before : {kNoNode, NodeSlot{3}}) {
+    fill(8);
+    burst_->meta[4].is_retry = true;
+    burst_->meta[4].node = before;
+    some = run();
+    EXPECT_TRUE(some.retry);
+    EXPECT_FALSE(some.replayable || some.not_from_wire || some.several_ports);
+  }
+}
+
+TEST_F(Choose, TellsOfSeveralPortsAndOfTheSmallestMtu) {
+  set_pools({{3, 1}, {4, 1}});
+  table_.nodes[3].out_port = 2;
+  table_.nodes[4].out_port = 6;
+  table_.nodes[3].mtu = 1400;
+  table_.nodes[4].mtu = 1300;
+  fill(64);
+  const Some some = run();
+  EXPECT_TRUE(some.several_ports);
+  EXPECT_LE(some.least_mtu, 1300);
+  for (int i = 0; i < 64; ++i) {
+    const Meta& m = burst_->meta[i];
+    EXPECT_EQ(m.out_port, m.node == 3 ? 2 : 6);
+  }
+}
+
+TEST_F(Choose, AClosedBreakerIsClosedWhateverTrialsItHasLeft) {
+  set_pools({{3, 1}});
+  live_->set_breaker(3, {BreakerFlag::closed, 0xffff, 4});
+  fill(1);
+  run();
+  EXPECT_EQ(burst_->meta[0].node, 3);
+  EXPECT_EQ(burst_->meta[0].breaker_epoch, 0xffff);
+  EXPECT_EQ(state_->redrawn.read(), 0u);
 }
 
 TEST_F(Choose, ZeroWeightNeverChosen) {

@@ -46,6 +46,7 @@ struct Fixture {
   test::TestBurst b;
   parse::Sorted sorted;
   Selection too_big;
+  uint16_t least_mtu = 0;  // each frame is looked at
 
   Fixture() { table.nodes = {node(kNode4, kOwn4, 4), node(kNode6, kOwn6, 6)}; }
 
@@ -58,9 +59,12 @@ struct Fixture {
 
   void to_nodes() {
     parse();
-    for (const uint8_t i : sorted.commands)
-      b.burst->meta[i].node = b.burst->meta[i].ip_version == 4 ? 0 : 1;
-    rewrite::fit(table, *b.burst, sorted.commands, too_big);
+    for (const uint8_t i : sorted.commands) {
+      Meta& meta = b.burst->meta[i];
+      meta.node = meta.ip_version == 4 ? 0 : 1;
+      meta.out_port = table.nodes[meta.node].out_port;
+    }
+    rewrite::fit(table, *b.burst, least_mtu, sorted.commands, too_big);
     rewrite::to_nodes(table, parse_table.ports, *b.burst, sorted.commands);
   }
 };
@@ -243,7 +247,7 @@ TEST(Rewrite, KeptCommandIsAsItCameIn) {
           Meta& meta = f.b.burst->meta[0];
           const Client client = client_of(m, meta);
           meta.node = v6 ? 1 : 0;
-          rewrite::fit(f.table, *f.b.burst, f.sorted.commands, f.too_big);
+          rewrite::fit(f.table, *f.b.burst, 0, f.sorted.commands, f.too_big);
           rewrite::to_nodes(f.table, f.parse_table.ports, *f.b.burst, f.sorted.commands);
           const Bytes first = f.b.frame(0);
           const uint64_t first_flags = m->ol_flags;
