@@ -8,6 +8,10 @@
 // its slot and is passed over once a revolution. An item that is due already when it is inserted
 // comes out with the next expire(). `now` may jump: forward, everything due comes out in order;
 // backward, nothing comes out before its time.
+//
+// The items of a slot lie in chunks, one behind the other in the order of insertion, so that an
+// insert is a store and expiry reads memory in order. Chunks that have become free are used again
+// first, while the caches still have them.
 #pragma once
 
 #include <algorithm>
@@ -21,38 +25,57 @@
 
 namespace lf {
 
-template <typename Item>
+// kTogether: items in a chunk.
+template <typename Item, uint32_t kTogether = 8>
 class TimingWheel {
   static_assert(std::is_trivially_copyable_v<Item>);
 
   static constexpr uint32_t kEnd = 0xffffffff;
   static constexpr size_t kAhead = 4 * kCacheLine;  // of the places that inserts fill
   static constexpr uint64_t kTickMax = UINT64_MAX - 1;  // so that one tick more is a number
+  // That a list may have hardly filled: one that expire() has begun to empty, one it stopped in,
+  // one that inserts fill. Of the others more than half is in use.
+  static constexpr uint32_t kHardlyFilled = 3;
 
   struct Entry {
     uint64_t tick;  // first tick at which it may come out
-    uint32_t next;
     Item item;
   };
+  struct Chunk {
+    uint32_t next;
+    uint16_t begin, end;  // the entries that are used; some, while it is in a list
+    Entry entries[kTogether];
+  };
+  static_assert(kTogether <= UINT16_MAX);
   struct List {
     uint32_t head = kEnd, tail = kEnd;
+  };
+  // Entries that inserts fill: those from begin on are new, those from next on are free.
+  struct Span {
+    Entry *begin, *next, *end;
+  };
+  // A place in a list.
+  struct Place {
+    uint32_t chunk, entry;
+    bool operator==(const Place&) const = default;
   };
 
  public:
   // capacity: most items at once. slot_tsc: slot width, rounded down to a power of two, at least 1.
   // slots: rounded up to a power of two. Best when slots * slot_tsc covers the usual delay.
   TimingWheel(uint32_t capacity, Tsc slot_tsc, uint32_t slots)
-      : shift_(slot_tsc > 1 ? static_cast<uint32_t>(std::bit_width(slot_tsc)) - 1 : 0),
+      : capacity_(capacity),
+        shift_(slot_tsc > 1 ? static_cast<uint32_t>(std::bit_width(slot_tsc)) - 1 : 0),
         mask_(std::bit_ceil(slots > 1 ? slots : 1u) - 1),
-        free_mask_(std::bit_ceil(capacity > 1 ? capacity : 1u) - 1),
         slots_(mask_ + 1),
-        entries_(capacity),
-        free_(size_t{free_mask_} + 1) {
-    for (uint32_t i = 0; i < capacity; ++i) free_[i] = i;
-    free_end_ = capacity;
+        chunks_(2 * size_t{capacity} / kTogether +
+                kHardlyFilled * std::min<size_t>(capacity, size_t{mask_} + 2)) {
+    for (uint32_t c = 0; c < chunks_.size(); ++c)
+      chunks_[c].next = c + 1 < chunks_.size() ? c + 1 : kEnd;
+    free_ = chunks_.empty() ? kEnd : 0;
   }
 
-  // False, and nothing kept, when the pool is full.
+  // False, and nothing kept, when it is full.
   bool insert(const Item& item, Tsc due) noexcept { return insert_at(item, tick_of(due)); }
 
   // The first tick at which an item that is due then may come out.
@@ -69,56 +92,30 @@ class TimingWheel {
     Run(TimingWheel& wheel, uint64_t tick) noexcept
         : wheel_(wheel),
           list_(tick < wheel.cursor_ ? wheel.overdue_ : wheel.slots_[tick & wheel.mask_]),
-          entries_(wheel.entries_.data()),
-          link_(list_.head == kEnd ? &list_.head : &entries_[list_.tail].next),
-          last_(list_.tail),
-          tick_(tick) {
-      take_places();
-    }
+          span_(wheel.open(list_)),
+          tick_(tick) {}
     Run(const Run&) = delete;
     Run& operator=(const Run&) = delete;
-    ~Run() {
-      *link_ = kEnd;
-      list_.tail = last_;
-      give_places_back();
-    }
+    ~Run() { wheel_.close(list_, span_); }
     bool insert(const Item& item) noexcept {
-      if (place_ == places_end_) [[unlikely]] {
-        give_places_back();
-        if (!take_places()) return false;
+      if (span_.next == span_.end) [[unlikely]] {
+        // Given and taken as values, so that it need not be in memory.
+        span_ = wheel_.open_another(list_, span_);
+        if (span_.next == span_.end) return false;
       }
-      const uint32_t e = *place_++;
-      Entry& entry = entries_[e];
-      // Free places mostly are next to each other, see free_.
-      __builtin_prefetch(reinterpret_cast<void*>(reinterpret_cast<uintptr_t>(&entry) + kAhead), 1);
-      entry.tick = tick_;
-      entry.item = item;
-      *link_ = e;
-      link_ = &entry.next;
-      last_ = e;
+      // Mostly the next places are next to these, in this chunk or the one behind it.
+      const auto place = reinterpret_cast<uintptr_t>(span_.next);
+      __builtin_prefetch(reinterpret_cast<void*>(place + kAhead), 1);
+      span_.next->tick = tick_;
+      span_.next->item = item;
+      ++span_.next;
       return true;
     }
 
    private:
-    // The free places that lie together in the queue. False: there are none.
-    bool take_places() noexcept {
-      const uint64_t begin = wheel_.free_begin_ & wheel_.free_mask_;
-      const uint64_t count = wheel_.free_end_ - wheel_.free_begin_;
-      place_ = wheel_.free_.data() + begin;
-      places_end_ = place_ + std::min<uint64_t>(count, wheel_.free_.size() - begin);
-      return count != 0;
-    }
-    void give_places_back() noexcept {
-      const uint64_t begin = wheel_.free_begin_ & wheel_.free_mask_;
-      wheel_.free_begin_ += static_cast<uint64_t>(place_ - wheel_.free_.data()) - begin;
-    }
-
     TimingWheel& wheel_;
     List& list_;
-    Entry* entries_;
-    const uint32_t *place_, *places_end_;
-    uint32_t* link_;  // where the next item's place belongs
-    uint32_t last_;
+    Span span_;
     uint64_t tick_;
   };
 
@@ -131,7 +128,7 @@ class TimingWheel {
     uint64_t idle = 0;  // ticks passed since the last one that gave an item
     while (cursor_ <= now_tick) {
       if (taken == max) break;  // the caller has not heard yet that nothing else is due
-      if (size() == 0) {
+      if (size_ == 0) {
         cursor_ = now_tick + 1;
         break;
       }
@@ -148,31 +145,132 @@ class TimingWheel {
     return taken;
   }
 
-  uint32_t size() const noexcept {
-    return static_cast<uint32_t>(entries_.size() - (free_end_ - free_begin_));
-  }
-  uint32_t capacity() const noexcept { return static_cast<uint32_t>(entries_.size()); }
+  uint32_t size() const noexcept { return size_; }
+  uint32_t capacity() const noexcept { return capacity_; }
   Tsc slot_tsc() const noexcept { return Tsc{1} << shift_; }
 
  private:
-  // Moves up to max entries with tick <= limit out of a list; the others keep their order.
+  // What is free in the list's last chunk, as far as there is room for more items.
+  Span open(List& list) noexcept {
+    if (list.tail == kEnd) return {nullptr, nullptr, nullptr};
+    Chunk& c = chunks_[list.tail];
+    Entry* const next = c.entries + c.end;
+    return {next, next, next + std::min(kTogether - c.end, capacity_ - size_)};
+  }
+  void close(List& list, const Span& filled) noexcept {
+    if (filled.next == filled.begin) return;
+    const auto count = static_cast<uint32_t>(filled.next - filled.begin);
+    Chunk& c = chunks_[list.tail];
+    c.end = static_cast<uint16_t>(c.end + count);
+    size_ += count;
+  }
+  // Nothing is free in it when there is no room.
+  [[gnu::noinline]] Span open_another(List& list, Span filled) noexcept {
+    close(list, filled);
+    if (size_ != capacity_) append_chunk(list);
+    return open(list);
+  }
+
+  // Moves up to max entries with tick <= limit out of a list; the others keep their order, and move
+  // up to fill the places of those.
   uint32_t take_due(List& list, uint64_t limit, Item* out, uint32_t max) noexcept {
+    if (list.head == kEnd) return 0;
     uint32_t taken = 0;
-    uint32_t previous = kEnd;
-    for (uint32_t e = list.head; e != kEnd && taken < max;) {
-      Entry& entry = entries_[e];
-      const uint32_t next = entry.next;
-      if (entry.tick > limit) {
-        previous = e;
-      } else {
-        out[taken++] = entry.item;
-        (previous == kEnd ? list.head : entries_[previous].next) = next;
-        if (list.tail == e) list.tail = previous;
-        free_[free_end_++ & free_mask_] = e;
+    Place from{list.head, chunks_[list.head].begin}, to = from;
+    bool any_kept = false;
+    while (taken < max) {
+      Chunk& c = chunks_[from.chunk];
+      if (from.entry == c.end) {
+        if (c.next == kEnd) break;
+        const uint32_t next = c.next;
+        from = {next, chunks_[next].begin};
+        if (!any_kept) drop_head(list), to = from;
+        continue;
       }
-      e = next;
+      const Entry& entry = c.entries[from.entry];
+      if (entry.tick <= limit) {
+        out[taken++] = entry.item;
+        ++from.entry;
+        if (!any_kept) to = from;
+      } else {
+        if (!any_kept) c.begin = static_cast<uint16_t>(from.entry);
+        any_kept = true;
+        keep(to, from);
+        ++from.entry;
+      }
     }
+    size_ -= taken;
+    close_gap(list, to, from, any_kept);
     return taken;
+  }
+
+  // The entry at `from` stays, at `to`, which moves on.
+  void keep(Place& to, const Place& from) noexcept {
+    if (to.entry == kTogether) {
+      chunks_[to.chunk].end = kTogether;
+      to = {chunks_[to.chunk].next, 0};
+      chunks_[to.chunk].begin = 0;
+    }
+    if (to != from) chunks_[to.chunk].entries[to.entry] = chunks_[from.chunk].entries[from.entry];
+    ++to.entry;
+  }
+
+  // What is kept ends at `to`, what was not looked at begins at `from`. Chunks between them are
+  // free. Two that then are neighbours are one if they fit into it, so that more than half of a
+  // long list is in use.
+  void close_gap(List& list, Place to, Place from, bool any_kept) noexcept {
+    Chunk& last = chunks_[to.chunk];
+    Chunk& rest = chunks_[from.chunk];
+    if (!any_kept) {
+      rest.begin = static_cast<uint16_t>(from.entry);
+      if (rest.begin == rest.end) drop_head(list);
+      return;
+    }
+    if (to == from) return;
+    const uint32_t left = rest.end - from.entry;
+    if (to.entry + left > kTogether) {
+      free_between(to.chunk, from.chunk);
+      rest.begin = static_cast<uint16_t>(from.entry);
+      last.end = static_cast<uint16_t>(to.entry);
+      return;
+    }
+    std::copy_n(rest.entries + from.entry, left, last.entries + to.entry);
+    last.end = static_cast<uint16_t>(to.entry + left);
+    if (to.chunk == from.chunk) return;
+    const uint32_t behind = rest.next;
+    free_between(to.chunk, from.chunk);
+    give_back(from.chunk);
+    last.next = behind;
+    if (behind == kEnd) list.tail = to.chunk;
+  }
+
+  void free_between(uint32_t first, uint32_t last) noexcept {
+    for (uint32_t c = chunks_[first].next; c != last;) {
+      const uint32_t next = chunks_[c].next;
+      give_back(c);
+      c = next;
+    }
+    chunks_[first].next = last;
+  }
+
+  void append_chunk(List& list) noexcept {
+    const uint32_t c = free_;
+    if (c == kEnd) return;
+    free_ = chunks_[c].next;
+    chunks_[c].next = kEnd;
+    chunks_[c].begin = chunks_[c].end = 0;
+    (list.head == kEnd ? list.head : chunks_[list.tail].next) = c;
+    list.tail = c;
+  }
+  void drop_head(List& list) noexcept {
+    const uint32_t c = list.head;
+    list.head = chunks_[c].next;
+    if (list.head == kEnd) list.tail = kEnd;
+    give_back(c);
+  }
+  void give_back(uint32_t c) noexcept {
+    chunks_[c].next = free_;
+    free_ = c;
   }
 
   // Moves the cursor to the earliest item in the wheel, or past now when none is due. Only reached
@@ -180,22 +278,21 @@ class TimingWheel {
   void skip_to_next(uint64_t now_tick) noexcept {
     uint64_t earliest = now_tick + 1;
     for (const List& list : slots_)
-      for (uint32_t e = list.head; e != kEnd; e = entries_[e].next)
-        if (entries_[e].tick < earliest) earliest = entries_[e].tick;
+      for (uint32_t c = list.head; c != kEnd; c = chunks_[c].next)
+        for (uint32_t e = chunks_[c].begin; e != chunks_[c].end; ++e)
+          earliest = std::min(earliest, chunks_[c].entries[e].tick);
     if (earliest > cursor_) cursor_ = earliest;
   }
 
+  uint32_t capacity_;
+  uint32_t size_ = 0;
   uint32_t shift_;
   uint32_t mask_;
-  uint32_t free_mask_;
   uint64_t cursor_ = 0;  // next tick to look at; all items of earlier ones are in overdue_
   List overdue_;
   std::vector<List> slots_;
-  std::vector<Entry> entries_;
-  // Free places, a queue: known without a look at them, and taken in the order in which they were
-  // given back, which mostly is that in which they lie. Of a power of two.
-  std::vector<uint32_t> free_;
-  uint64_t free_begin_ = 0, free_end_ = 0;
+  std::vector<Chunk> chunks_;
+  uint32_t free_;  // a stack
 };
 
 }  // namespace lf

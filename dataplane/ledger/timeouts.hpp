@@ -23,8 +23,10 @@ struct Watched {
 };
 
 class Timeouts {
+  using Wheel = TimingWheel<Watched, 42>;  // a kilobyte together
+
  public:
-  // capacity: most transmissions at once, 36 bytes each.
+  // capacity: most transmissions at once, up to 48 bytes each.
   Timeouts(uint32_t capacity, uint64_t tsc_hz);
 
   // The wheel's tick of a time. Transmissions that are due together share it.
@@ -32,7 +34,7 @@ class Timeouts {
 
   // Watches transmissions that are due at one tick. insert() false: no room, nobody will notice if
   // the reply does not come.
-  using Run = TimingWheel<Watched>::Run;
+  using Run = Wheel::Run;
   Run watch(uint64_t due_tick) noexcept { return {wheel_, due_tick}; }
 
   // Once a loop. Counts what has timed out in `nodes` [kNodesMax]; returns how many.
@@ -42,7 +44,7 @@ class Timeouts {
   uint32_t watched() const noexcept { return wheel_.size(); }
 
  private:
-  TimingWheel<Watched> wheel_;
+  Wheel wheel_;
   uint64_t us_per_tick_q32_;
 };
 

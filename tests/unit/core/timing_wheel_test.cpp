@@ -150,7 +150,8 @@ struct Model {
   }
 };
 
-RC_GTEST_PROP(TimingWheelProperty, AgreesWithASortedMultimap, ()) {
+template <typename Wheel>
+void agree_with_a_sorted_multimap() {
   const uint32_t shift = *rc::gen::inRange(0, 6);
   const uint32_t slots = 1u << *rc::gen::inRange(0, 6);
   const uint32_t capacity = *rc::gen::inRange(1u, 40u);
@@ -185,7 +186,7 @@ RC_GTEST_PROP(TimingWheelProperty, AgreesWithASortedMultimap, ()) {
                                   {{8, rc::gen::inRange<Tsc>(0, 300)},
                                    {1, rc::gen::inRange<Tsc>(0, 100'000)},
                                    {1, rc::gen::just<Tsc>(Tsc{0} - (now < 70 ? now : 70))}});
-        Wheel::Run run(wheel, wheel.tick_of(due));
+        typename Wheel::Run run(wheel, wheel.tick_of(due));
         for (int left = *rc::gen::inRange(0, 6); left != 0; --left, ++next_id) {
           const bool room = model.items.size() < capacity;
           RC_ASSERT(run.insert(next_id) == room);
@@ -199,6 +200,13 @@ RC_GTEST_PROP(TimingWheelProperty, AgreesWithASortedMultimap, ()) {
   const uint32_t n = wheel.expire(UINT64_MAX, out, 64);
   RC_ASSERT(std::vector<uint32_t>(out, out + n) == model.expire(UINT64_MAX, 64));
   RC_ASSERT(wheel.size() == 0u);
+}
+
+RC_GTEST_PROP(TimingWheelProperty, AgreesWithASortedMultimap, ()) {
+  agree_with_a_sorted_multimap<Wheel>();
+}
+RC_GTEST_PROP(TimingWheelProperty, AgreesWithASortedMultimapInSmallChunks, ()) {
+  agree_with_a_sorted_multimap<TimingWheel<uint32_t, 2>>();
 }
 
 }  // namespace
