@@ -61,6 +61,11 @@ class Hasher {
   // `space`: lane -> vector.
   template <typename Id, typename Space>
   void lanes(Id&& id, Space&& space, Hash* out) const noexcept;
+  // The same, two names in each register; `spaces`: lane -> vector of its space and the next one's.
+  // For CPUs where is_wide() only.
+  template <typename Id, typename Spaces>
+  void wide_lanes(Id&& id, Spaces&& spaces, Hash* out) const noexcept;
+  bool is_wide() const noexcept { return wide_; }
 
   Hash one(const Name& name) const noexcept {
     Hash h;
@@ -72,6 +77,7 @@ class Hasher {
   static constexpr uint32_t kRounds = 10;
   alignas(16) uint8_t round_keys_[kRounds + 1][16];
   uint64_t tweak_[2];
+  bool wide_;
 };
 
 }  // namespace lf::ledger

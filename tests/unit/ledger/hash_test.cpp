@@ -9,7 +9,10 @@
 #include <array>
 #include <cstring>
 #include <memory>
+#include <random>
 #include <vector>
+
+#include "dataplane/ledger/hash_lanes.hpp"
 
 namespace lf::ledger {
 namespace {
@@ -72,6 +75,36 @@ RC_GTEST_PROP(LedgerHash, IsWhatItsFormulaSays,
   for (size_t i = 0; i < ids.size(); ++i)
     RC_ASSERT(hashes[i] == reference(secret, ids[i], names[i].space));
   RC_ASSERT(hashes.back() == Hash{});  // nothing written behind the last one
+}
+
+LF_WIDE_HASH void hash_wide(const Hasher& hasher, const Name* names, Hash* out) {
+  hasher.wide_lanes([names](uint32_t k) { return names[k].command_id; },
+                    [names](uint32_t k) {
+                      return _mm256_set_epi64x(0, static_cast<int64_t>(names[k + 1].space), 0,
+                                               static_cast<int64_t>(names[k].space));
+                    },
+                    out);
+}
+
+TEST(LedgerHash, IsTheSameInWideRegisters) {
+  std::mt19937_64 random(7);
+  Secret secret;
+  for (uint8_t& b : secret.aes_key) b = static_cast<uint8_t>(random());
+  for (uint64_t& t : secret.tweak) t = random();
+  const Hasher hasher(secret);
+  if (!hasher.is_wide()) GTEST_SKIP() << "this CPU has no VAES or no VPCLMULQDQ";
+  for (int round = 0; round < 200; ++round) {
+    Block ids[Hasher::kLanes];
+    Name names[Hasher::kLanes];
+    Hash wide[Hasher::kLanes], narrow[Hasher::kLanes];
+    for (uint32_t k = 0; k < Hasher::kLanes; ++k) {
+      for (uint8_t& b : ids[k]) b = static_cast<uint8_t>(random());
+      names[k] = {ids[k].data(), random() >> 31};
+    }
+    hash_wide(hasher, names, wide);
+    hasher.run(names, Hasher::kLanes, narrow);
+    for (uint32_t k = 0; k < Hasher::kLanes; ++k) EXPECT_EQ(wide[k], narrow[k]) << k;
+  }
 }
 
 TEST(LedgerHash, DiffersByOrganisationAndBySecret) {
