@@ -82,11 +82,12 @@ struct alignas(kCacheLine) Meta {
   uint16_t risk_centi = 0;    // risk times 100, 0..10000
   uint16_t target_group = 0;  // 0: none
   NodeSlot node = kNoNode;
-  // Policy writes the next four at once, before any of the others is anything else.
-  uint32_t policy_version = 0;
+  // Policy writes the next four at once, before any of the others is anything else. The first is
+  // behind the node as in a ledger::Watched.
   uint16_t breaker_epoch = 0;  // of the node, when it was chosen: tags the outcome
   PolicyOutcome outcome = PolicyOutcome::deny;
   bool unkept = false;  // replayable and sent, but could not be kept
+  uint32_t policy_version = 0;
   uint8_t levels = 0;   // clearance in the low four bits, MFA level in the high; as in audit::Record
   bool comms_degraded = false;
   bool is_retry = false;                       // of a command in flight: costs no quota
@@ -111,6 +112,11 @@ struct Selection {
   const uint8_t* begin() const noexcept { return index; }
   const uint8_t* end() const noexcept { return index + count; }
 };
+
+// Whether nothing is between those of a selection, of at least one.
+inline bool is_run(const Selection& s) noexcept {
+  return s.index[s.count - 1] - s.index[0] == s.count - 1;
+}
 
 struct Burst {
   static constexpr uint32_t kAhead = 8;

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "dataplane/core/metas.hpp"
+#include "dataplane/ledger/admit_alone.hpp"
 #include "dataplane/ledger/hash_lanes.hpp"
 
 namespace lf::dedup {
@@ -16,57 +17,74 @@ using ledger::Admission;
 using ledger::Ledger;
 using ledger::Lookup;
 
-bool is_hashed(const State& state, const Meta& m, uint32_t i) noexcept {
-  return (state.hashed >> i & 1) != 0 && (state.as_proven >> i & 1) == uint64_t{m.authenticated};
+using Made = State::Made;
+
+Made made_for(const Meta& m) noexcept {
+  return static_cast<Made>(m.authenticated);
 }
 
-// Hashes the commands that have no hash yet, or one of the other space.
-void hash_missing(const Ledger& ledger, State& state, const Burst& burst,
-                  const Selection& commands) noexcept {
+// Hashes the commands from the position `from` on that have no hash yet, or one of the other space.
+[[gnu::noinline]] void hash_missing(const Ledger& ledger, State& state, const Burst& burst,
+                                    const Selection& commands, uint32_t from) noexcept {
   uint8_t missing[kBurstMax];
   uint32_t count = 0;
-  for (const uint8_t i : commands) {
+  for (uint32_t k = from; k < commands.count; ++k) {
+    const uint8_t i = commands.index[k];
     const Meta& m = burst.meta[i];
-    if (is_hashed(state, m, i)) continue;
+    if (state.made[i] == made_for(m)) continue;
     state.names[count] = {m.lcp->command_id, ledger::space_of(m.org_id, m.authenticated)};
+    state.made[i] = made_for(m);
     missing[count++] = i;
   }
   ledger.hasher().run(state.names, count, state.fresh_hashes);
   for (uint32_t k = 0; k < count; ++k) {
-    const uint64_t bit = uint64_t{1} << missing[k];
     state.hashes[missing[k]] = state.fresh_hashes[k];
-    state.hashed |= bit;
-    state.as_proven &= ~bit;
-    if (burst.meta[missing[k]].authenticated) state.as_proven |= bit;
     ledger.prefetch(state.fresh_hashes[k]);
   }
 }
 
-// What the ledger is asked. False: some have no hash.
-bool ask(State& state, const Burst& burst, const Selection& commands) noexcept {
-  const Meta* meta = metas(burst);
-  uint64_t asked = 0, proven = 0;
-  for (uint32_t k = 0; k < commands.count; ++k) {
-    const uint8_t i = commands.index[k];
-    const Meta& m = meta[i];
-    asked |= uint64_t{1} << i;
-    proven |= uint64_t{m.authenticated} << i;
-    state.commands[k] = {state.hashes[i], Ledger::group_of(m.org, m.authenticated), m.attempt};
-  }
-  return (asked & (~state.hashed | (proven ^ state.as_proven))) == 0;
+// What the ledger is asked.
+ledger::Command command_of(const State& state, const Meta& m, uint32_t i) noexcept {
+  return {state.hashes[i], Ledger::group_of(m.org, m.authenticated), m.attempt};
+}
+
+// Enters fresh commands from the front, as long as there is little to it; each is made where it is
+// entered. Returns how many of the selection, in which there is nothing between them.
+uint32_t enter_front(Ledger& ledger, State& state, Burst& burst, const Selection& commands,
+                     Tsc now) noexcept {
+  const uint32_t first = commands.index[0];
+  Meta* const meta = metas(burst) + first;
+  return ledger.admit_front(
+      commands.count, now, state.counts,
+      [&state, meta, first](uint32_t k, ledger::Command& command) {
+        if (state.made[first + k] != made_for(meta[k])) [[unlikely]]
+          return false;
+        command = command_of(state, meta[k], first + k);
+        return true;
+      },
+      [meta](uint32_t k, ledger::Ref ref) {
+        meta[k].ledger_ref = ref;
+        meta[k].is_retry = false;
+      });
 }
 
 // Whether the command's earlier attempt is among those of the burst that were let pass.
-bool is_ahead(const State& state, uint32_t k) noexcept {
-  for (uint32_t earlier = 0; earlier < k; ++earlier) {
+bool is_ahead(const State& state, const Burst& burst, const Selection& commands, uint32_t front,
+              uint32_t k) noexcept {
+  const ledger::Ref ref = state.admissions[k].ref;
+  for (uint32_t earlier = 0; earlier < front; ++earlier)
+    if (burst.meta[commands.index[earlier]].ledger_ref == ref) return true;
+  for (uint32_t earlier = front; earlier < k; ++earlier) {
     const Admission& a = state.admissions[earlier];
-    if (a.result == Lookup::fresh && a.ref == state.admissions[k].ref) return true;
+    if (a.result == Lookup::fresh && a.ref == ref) return true;
   }
   return false;
 }
 
-// Whether the command stays in the selection.
-bool take(State& state, Burst& burst, uint32_t i, uint32_t k) noexcept {
+// What was found about a command that was not entered in front. Whether it stays in the selection.
+bool take(State& state, Burst& burst, const Selection& commands, uint32_t front,
+          uint32_t k) noexcept {
+  const uint8_t i = commands.index[k];
   Meta& m = burst.meta[i];
   const Admission& a = state.admissions[k];
   m.ledger_ref = 0;
@@ -81,7 +99,7 @@ bool take(State& state, Burst& burst, uint32_t i, uint32_t k) noexcept {
       m.node = a.node;
       return true;
     case Lookup::unsent:
-      if (is_ahead(state, k)) {
+      if (is_ahead(state, burst, commands, front, k)) {
         state.deferred.add(i);
         return false;
       }
@@ -102,106 +120,29 @@ bool take(State& state, Burst& burst, uint32_t i, uint32_t k) noexcept {
   return false;
 }
 
-constexpr uint32_t kLanes = ledger::Hasher::kLanes;
-
-// The space of a command as if its tag were right: the id of the organisation, and a bit above it
-// where there is no tag.
-[[gnu::always_inline]] inline __m128i space_as_proven(const Meta& m) noexcept {
-  static_assert(lcp::kFlagTagged == 1 && offsetof(Meta, flags) == offsetof(Meta, org_id) + 8 &&
-                sizeof(Meta) >= offsetof(Meta, org_id) + 16);
-  static_assert(ledger::space_of(0, false) == uint64_t{1} << 32 && ledger::space_of(7, true) == 7);
-  const auto* from = reinterpret_cast<const uint8_t*>(&m) + offsetof(Meta, org_id);
-  const __m128i order = _mm_setr_epi8(0, 1, 2, 3, 8, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1);
-  const __m128i org_and_flags =
-      _mm_shuffle_epi8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)), order);
-  const __m128i turned = _mm_xor_si128(org_and_flags, _mm_setr_epi32(0, lcp::kFlagTagged, 0, 0));
-  return _mm_and_si128(turned, _mm_setr_epi32(-1, lcp::kFlagTagged, 0, 0));
-}
-
-bool has_tag(const Meta& m) noexcept {
-  return (m.flags & lcp::kFlagTagged) != 0;
-}
-
-// Which of the commands have a tag, a bit each from bit 0 on.
-uint64_t tagged_ones(const Meta* first, uint32_t count) noexcept {
-  uint64_t bits = 0;
-  for (uint32_t k = 0; k < count; ++k) bits |= uint64_t{has_tag(first[k])} << k;
-  return bits;
-}
-
-// kLanes commands, one behind the other in the burst. Returns which of them have a tag.
-uint64_t expect_neighbours(const Ledger& ledger, const Meta* first, ledger::Hash* hashes) noexcept {
-  ledger.hasher().lanes([first](uint32_t k) { return first[k].lcp->command_id; },
-                        [first](uint32_t k) { return space_as_proven(first[k]); }, hashes);
-  uint8_t all = first->flags, any = first->flags;
-#pragma GCC unroll 8
-  for (uint32_t k = 0; k < kLanes; ++k) {
-    ledger.prefetch(hashes[k]);
-    all &= first[k].flags;
-    any |= first[k].flags;
+// Those of a selection that were not entered in front.
+[[gnu::noinline]] void run_rest(Ledger& ledger, State& state, Burst& burst, Selection& commands,
+                                uint32_t front, Tsc now) noexcept {
+  hash_missing(ledger, state, burst, commands, front);
+  for (uint32_t k = front; k < commands.count; ++k) {
+    const uint8_t i = commands.index[k];
+    state.commands[k] = command_of(state, burst.meta[i], i);
   }
-  if (((all ^ any) & lcp::kFlagTagged) != 0) [[unlikely]]
-    return tagged_ones(first, kLanes);
-  return (all & lcp::kFlagTagged) != 0 ? (uint64_t{1} << kLanes) - 1 : 0;
-}
-
-// Any commands, at least one.
-void expect_some(const Ledger& ledger, State& state, const Burst& burst, const uint8_t* positions,
-                 uint32_t count) noexcept {
-  for (uint32_t k = 0; k < count; ++k) {
-    const Meta& m = burst.meta[positions[k]];
-    const uint64_t tagged = m.flags & lcp::kFlagTagged;
-    state.names[k] = {m.lcp->command_id, ledger::space_of(m.org_id, tagged)};
-    state.hashed |= uint64_t{1} << positions[k];
-    state.as_proven |= tagged << positions[k];
-  }
-  ledger.hasher().run(state.names, count, state.fresh_hashes);
-  for (uint32_t k = 0; k < count; ++k) {
-    state.hashes[positions[k]] = state.fresh_hashes[k];
-    ledger.prefetch(state.fresh_hashes[k]);
-  }
-}
-
-}  // namespace
-
-void expect(const Ledger& ledger, State& state, const Burst& burst, const Selection& commands,
-            uint32_t first) noexcept {
-  if (first == 0) state.hashed = state.as_proven = 0;
-  const uint8_t* positions = commands.index + first;
-  uint32_t count = commands.count - first;
-  // Mostly there is nothing between them.
-  for (; count >= kLanes; positions += kLanes, count -= kLanes) {
-    const uint32_t at = positions[0];
-    if (positions[kLanes - 1] - at != kLanes - 1) break;
-    state.as_proven |= expect_neighbours(ledger, metas(burst) + at, &state.hashes[at]) << at;
-    state.hashed |= ((uint64_t{1} << kLanes) - 1) << at;
-  }
-  if (count != 0) expect_some(ledger, state, burst, positions, count);
-}
-
-void run(Ledger& ledger, State& state, Burst& burst, Selection& commands, Tsc now) noexcept {
-  const uint32_t count = commands.count;
-  if (!ask(state, burst, commands)) [[unlikely]] {
-    hash_missing(ledger, state, burst, commands);
-    ask(state, burst, commands);
-  }
-  state.hashed = 0;
-  state.deferred.count = 0;
-  if (ledger.admit(state.commands, count, now, state.counts, state.admissions) == count)
-      [[likely]] {
-    Meta* meta = metas(burst);
-    for (uint32_t k = 0; k < count; ++k) {
+  if (ledger.admit(state.commands + front, commands.count - front, now, state.counts,
+                   state.admissions + front) == commands.count - front) [[likely]] {
+    Meta* const meta = metas(burst);
+    for (uint32_t k = front; k < commands.count; ++k) {
       Meta& m = meta[commands.index[k]];
       m.ledger_ref = state.admissions[k].ref;
       m.is_retry = false;
     }
     return;
   }
-  uint16_t kept = 0;
+  auto kept = static_cast<uint16_t>(front);
   uint64_t duplicates = 0, retries = 0;
-  for (uint32_t k = 0; k < count; ++k) {
+  for (uint32_t k = front; k < commands.count; ++k) {
     const uint8_t i = commands.index[k];
-    const bool stays = take(state, burst, i, k);
+    const bool stays = take(state, burst, commands, front, k);
     commands.index[kept] = i;
     kept += stays;
     retries += burst.meta[i].is_retry;
@@ -214,6 +155,110 @@ void run(Ledger& ledger, State& state, Burst& burst, Selection& commands, Tsc no
   state.counts.retries.add(retries);
 }
 
+constexpr uint32_t kLanes = ledger::Hasher::kLanes;
+
+// The space of a command as if its tag were right: the id of the organisation, and a bit above it
+// where there is no tag. From these words of its metadata, or of two commands' in one register.
+static_assert(lcp::kFlagTagged == 1 && offsetof(Meta, flags) == offsetof(Meta, org_id) + 8 &&
+              sizeof(Meta) >= offsetof(Meta, org_id) + 16);
+static_assert(ledger::space_of(0, false) == uint64_t{1} << 32 && ledger::space_of(7, true) == 7);
+[[gnu::always_inline]] inline __m128i words_of_space(const Meta& m) noexcept {
+  return _mm_loadu_si128(reinterpret_cast<const __m128i*>(&m.org_id));
+}
+[[gnu::always_inline]] inline __m256i space_as_proven(__m256i words) noexcept {
+  const __m256i order = _mm256_broadcastsi128_si256(
+      _mm_setr_epi8(0, 1, 2, 3, 8, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1));
+  const __m256i turned =
+      _mm256_xor_si256(_mm256_shuffle_epi8(words, order),
+                       _mm256_setr_epi32(0, lcp::kFlagTagged, 0, 0, 0, lcp::kFlagTagged, 0, 0));
+  return _mm256_and_si256(
+      turned, _mm256_setr_epi32(-1, lcp::kFlagTagged, 0, 0, -1, lcp::kFlagTagged, 0, 0));
+}
+[[gnu::always_inline]] inline __m128i space_as_proven(const Meta& m) noexcept {
+  return _mm256_castsi256_si128(space_as_proven(_mm256_castsi128_si256(words_of_space(m))));
+}
+[[gnu::always_inline]] inline __m256i spaces_as_proven(const Meta* two) noexcept {
+  return space_as_proven(_mm256_inserti128_si256(_mm256_castsi128_si256(words_of_space(two[0])),
+                                                 words_of_space(two[1]), 1));
+}
+
+// As if the tag were right.
+Made guess_of(const Meta& m) noexcept {
+  static_assert(lcp::kFlagTagged == 1 && static_cast<int>(Made::as_proven) == 1);
+  return static_cast<Made>(m.flags & lcp::kFlagTagged);
+}
+
+// kLanes commands, one behind the other in the burst. Their hashes are there.
+[[gnu::always_inline]] inline void note_hashed(const Ledger& ledger, State& state,
+                                               const Meta* first, uint32_t at) noexcept {
+#pragma GCC unroll 8
+  for (uint32_t k = 0; k < kLanes; ++k) {
+    ledger.prefetch(state.hashes[at + k]);
+    state.made[at + k] = guess_of(first[k]);
+  }
+}
+
+// Two of them in each register; a function's own, as it may then use instructions that not all
+// CPUs have.
+LF_WIDE_HASH [[gnu::noinline]] void expect_neighbours_wide(const Ledger& ledger, State& state,
+                                                           const Meta* first,
+                                                           uint32_t at) noexcept {
+  ledger.hasher().wide_lanes([first](uint32_t k) { return first[k].lcp->command_id; },
+                             [first](uint32_t k) { return spaces_as_proven(first + k); },
+                             &state.hashes[at]);
+  note_hashed(ledger, state, first, at);
+}
+
+void expect_neighbours(const Ledger& ledger, State& state, const Meta* first,
+                       uint32_t at) noexcept {
+  if (ledger.hasher().is_wide()) return expect_neighbours_wide(ledger, state, first, at);
+  ledger.hasher().lanes([first](uint32_t k) { return first[k].lcp->command_id; },
+                        [first](uint32_t k) { return space_as_proven(first[k]); },
+                        &state.hashes[at]);
+  note_hashed(ledger, state, first, at);
+}
+
+// Any commands, at least one.
+void expect_some(const Ledger& ledger, State& state, const Burst& burst, const uint8_t* positions,
+                 uint32_t count) noexcept {
+  for (uint32_t k = 0; k < count; ++k) {
+    const Meta& m = burst.meta[positions[k]];
+    const Made guess = guess_of(m);
+    state.names[k] = {m.lcp->command_id, ledger::space_of(m.org_id, guess == Made::as_proven)};
+    state.made[positions[k]] = guess;
+  }
+  ledger.hasher().run(state.names, count, state.fresh_hashes);
+  for (uint32_t k = 0; k < count; ++k) {
+    state.hashes[positions[k]] = state.fresh_hashes[k];
+    ledger.prefetch(state.fresh_hashes[k]);
+  }
+}
+
+}  // namespace
+
+void expect(const Ledger& ledger, State& state, const Burst& burst, const Selection& commands,
+            uint32_t first) noexcept {
+  if (first == 0) state.forget_hashes();
+  const uint8_t* positions = commands.index + first;
+  uint32_t count = commands.count - first;
+  // Mostly there is nothing between them.
+  for (; count >= kLanes; positions += kLanes, count -= kLanes) {
+    const uint32_t at = positions[0];
+    if (positions[kLanes - 1] - at != kLanes - 1) break;
+    expect_neighbours(ledger, state, metas(burst) + at, at);
+  }
+  if (count != 0) expect_some(ledger, state, burst, positions, count);
+}
+
+void run(Ledger& ledger, State& state, Burst& burst, Selection& commands, Tsc now) noexcept {
+  const uint32_t count = commands.count;
+  state.deferred.count = 0;
+  if (count == 0) return;
+  const uint32_t front = is_run(commands) ? enter_front(ledger, state, burst, commands, now) : 0;
+  if (front != count) run_rest(ledger, state, burst, commands, front, now);
+  state.forget_hashes();
+}
+
 void give_back(Ledger& ledger, State& state, const Meta& meta) noexcept {
   if (meta.ledger_ref == 0) return;
   if (meta.is_retry)
@@ -224,7 +269,7 @@ void give_back(Ledger& ledger, State& state, const Meta& meta) noexcept {
 
 uint64_t duplicates(const Ledger& ledger, State& state, const Burst& burst,
                     const Selection& commands, Tsc now) noexcept {
-  hash_missing(ledger, state, burst, commands);
+  hash_missing(ledger, state, burst, commands, 0);
   ledger::Hash* in_order = state.fresh_hashes;
   for (uint32_t k = 0; k < commands.count; ++k) in_order[k] = state.hashes[commands.index[k]];
   ledger.find(in_order, commands.count, now, state.found);

@@ -5,6 +5,9 @@
 // Called by the pipeline on workers after validate and authenticate.
 #pragma once
 
+#include <algorithm>
+#include <cstdint>
+
 #include "dataplane/core/burst.hpp"
 #include "dataplane/ledger/ledger.hpp"
 
@@ -12,6 +15,8 @@ namespace lf::dedup {
 
 // One per worker.
 struct State {
+  State() noexcept { forget_hashes(); }
+
   ledger::Counts counts;  // control reads them
 
   // Of the last run(): retries of commands that are in the same burst and not sent yet. They are
@@ -21,12 +26,15 @@ struct State {
   // Scratch.
   ledger::Name names[kBurstMax];
   ledger::Hash fresh_hashes[kBurstMax];
-  ledger::Hash hashes[kBurstMax];  // by position
-  uint64_t hashed = 0;             // positions whose hash is there,
-  uint64_t as_proven = 0;          // and was made as if the organisation were proven
+  ledger::Hash hashes[kBurstMax];  // by position,
+  // and whether it was made as if the organisation were proven, or is not there.
+  enum class Made : uint8_t { as_unproven, as_proven, not_yet };
+  alignas(32) Made made[kBurstMax];
   ledger::Command commands[kBurstMax];
   ledger::Admission admissions[kBurstMax];
   ledger::Found found[kBurstMax];
+
+  void forget_hashes() noexcept { std::fill_n(made, kBurstMax, Made::not_yet); }
 };
 
 // As soon as commands are parsed: hashes those from the `first` of the selection on as if each tag

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <bit>
 
-#include "dataplane/ledger/admit_plan.hpp"
+#include "dataplane/ledger/admit_alone.hpp"
 
 namespace lf::ledger {
 namespace {
@@ -23,20 +23,24 @@ inline bool Ledger::change(Slot& slot, const Word& from, const Word& to, uint32_
   return true;
 }
 
-// `view`, `front`: of the bucket; `victim`: what is in the slot that is next.
-inline void Ledger::plan_for(const Command& command, Bucket& b, const View& view,
-                             const Front& front, const Word& victim, uint32_t epoch,
-                             Plan& plan) const noexcept {
+void Ledger::look_up(const Command& command, uint32_t epoch, Plan& plan) noexcept {
+  Bucket& b = bucket(command.hash);
+  const View view = view_of(b);
+  const Front front = front_of(view, command.entry & kHashInHi);
   const uint32_t next = kNext[front.laps];
   const uint32_t place = place_in(next);
+  __builtin_prefetch(&b.flight[place], 1);  // record_sent() will write it
   plan.slot = &b.slot[place];
+  const Word victim{plan.slot->lo.load(std::memory_order_acquire),
+                    plan.slot->hi.load(std::memory_order_acquire)};
   plan.place = static_cast<uint8_t>(place);
-  plan.ref = ref_of(command.hash, place, command.hash.lo);
+  plan.ref = ref_of(command.hash, place);
   plan.expected_lo = victim.lo;
   plan.expected_hi = victim.hi;
   plan.desired_hi = new_hi(command, epoch, victim);
   plan.alike = front.alike;
-  plan.unsteady = next & kTorn;
+  plan.unsteady = (next & kTorn) | ((front.laps >> Bucket::way_at(place) ^ victim.hi >> 63) & 1) |
+                  (b.way(0).hi.load(std::memory_order_acquire) != view.first);
   const State state = victim.state();
   plan.barred = state == State::writing;
   plan.shielded = false;
@@ -52,18 +56,28 @@ inline void Ledger::plan_for(const Command& command, Bucket& b, const View& view
   plan.live_age = static_cast<uint8_t>(age + 1);
 }
 
-void Ledger::look_up(const Command& command, uint32_t epoch, Plan& plan) noexcept {
-  Bucket& b = bucket(command.hash);
-  const View view = view_of(b);
-  const Front front = front_of(view, command.entry & kHashInHi);
-  const uint32_t place = place_in(kNext[front.laps]);
-  __builtin_prefetch(&b.flight[place], 1);  // record_sent() will write it
-  const Slot& slot = b.slot[place];
-  const uint64_t lo = slot.lo.load(std::memory_order_acquire);
-  const uint64_t hi = slot.hi.load(std::memory_order_acquire);
-  plan_for(command, b, view, front, {lo, hi}, epoch, plan);
-  plan.unsteady |= ((front.laps >> Bucket::way_at(place) ^ hi >> 63) & 1) |
-                   (b.way(0).hi.load(std::memory_order_acquire) != view.first);
+// Those that the short way leaves go the way that all workers' do.
+void Ledger::admit_alone(const Command* commands, uint32_t count, uint32_t epoch, Tally& tally,
+                         Admission* out) noexcept {
+  for (;;) {
+    const uint32_t entered = enter_alone(
+        count, epoch, tally,
+        [commands](uint32_t k, Command& command) {
+          command = commands[k];
+          return true;
+        },
+        [out](uint32_t k, Ref ref) {
+          out[k].ref = ref;
+          out[k].result = Lookup::fresh;
+        });
+    if (entered == count) return;
+    Plan plan;
+    look_up(commands[entered], epoch, plan);
+    admit_slowly(commands[entered], epoch, plan, tally, out[entered]);
+    commands += entered + 1;
+    out += entered + 1;
+    count -= entered + 1;
+  }
 }
 
 // Two rounds: first all buckets are read, so that waiting for memory overlaps, then slots are
@@ -173,7 +187,7 @@ uint32_t Ledger::enter_over_own(const Command& command, uint32_t epoch, uint32_t
   if (!change(slot, victim, {command.hash.lo, new_hi(command, epoch, victim)}, epoch)) return last;
   __builtin_prefetch(&b.flight[Bucket::place(way)], 1);  // record_sent() will write it
   plan.slot = &slot;
-  plan.ref = ref_of(command.hash, Bucket::place(way), command.hash.lo);
+  plan.ref = ref_of(command.hash, Bucket::place(way));
   plan.live_age = static_cast<uint8_t>(age_of(victim, epoch) + 1);
   return last;
 }
@@ -192,7 +206,7 @@ bool Ledger::admit_known(const Command& command, uint32_t way, uint32_t epoch,
     s.replace(word, word.with_state(State::none));
     return false;
   }
-  const Ref ref = ref_of(command.hash, Bucket::place(way), word.lo);
+  const Ref ref = ref_of(command.hash, Bucket::place(way));
   if (state == State::answered) {
     out.result = Lookup::duplicate_answered;
     out.status = static_cast<lcp::Status>(word.status());

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the files that get commands into the ledger share: admit.cpp, admit_alone.cpp.
+// What the files that get commands into the ledger share: admit.cpp, admit_alone.hpp.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,11 @@ namespace lf::ledger {
 
 // hi of a new entry over `victim`.
 inline uint64_t new_hi(const Command& c, uint32_t epoch, const Word& victim) noexcept {
-  return c.entry | uint64_t{epoch} << 12 | (victim.entered_anew().hi & kLapInHi);
+  // By XOR alone, so that what is the same for a burst is put together once.
+  constexpr uint64_t kLap = uint64_t{1} << 63;
+  const uint64_t fresh =
+      uint64_t{epoch} << 12 ^ static_cast<uint64_t>(State::accepted) << 1 ^ kLap;
+  return c.entry ^ victim.turned_lap() ^ fresh;
 }
 
 // What one look at a command's bucket leads to.

@@ -112,7 +112,7 @@ Found Ledger::find_one(const Hash& hash, uint32_t epoch) const noexcept {
     if (b.way(i).lo.load(std::memory_order_relaxed) != hash.lo) continue;
     const Word word = b.way(i).load();
     if (ledger::is_about(word, hash) && is_live(word, epoch))
-      return {ref_of(hash, Bucket::place(i), word.lo), word, {}};
+      return {ref_of(hash, Bucket::place(i)), word, {}};
   }
   return {};
 }

@@ -43,15 +43,15 @@
 
 namespace lf::ledger {
 
-struct Front;
 struct View;
 
 inline constexpr uint64_t kEntriesMin = uint64_t{1} << 10;
 inline constexpr uint64_t kEntriesMax = uint64_t{1} << 28;
 inline constexpr size_t kBytesPerEntry = sizeof(Bucket) / kWays;  // 80
 
-// An entry by its place: [check:35][1][slot:28]; the check is part of the hash, so that an entry
-// that has gone is noticed. 0: none.
+// An entry by its place: [check:32][place:32]. The place counts 8-byte words from the beginning of
+// the table to `hi` of the slot, so it is odd; the check is the upper half of the slot's `lo`, so
+// that an entry that has gone is noticed. 0: none.
 using Ref = uint64_t;
 
 struct Settings {
@@ -81,14 +81,14 @@ struct alignas(kCacheLine) Counts {
 
 struct Command {
   Hash hash;
-  uint64_t entry = 0;  // hi of the slot that it would be entered into, but for lap, round and epoch
+  // hi of the slot that it would be entered into, but for lap, round, epoch and state
+  uint64_t entry = 0;
 
   Command() noexcept = default;
   // group: of the organisation, group_of().
   Command(const Hash& hash_, uint16_t group, uint8_t attempt) noexcept
       : hash(hash_),
-        entry(hash_in_hi(hash_) | uint64_t{group} << 20 | uint64_t{attempt} << 4 |
-              static_cast<uint64_t>(State::accepted) << 1) {}
+        entry(hash_in_hi(hash_) | uint64_t{group} << 20 | uint64_t{attempt} << 4) {}
   uint32_t group() const noexcept { return Word{0, entry}.group(); }
   uint8_t attempt() const noexcept { return Word{0, entry}.attempt(); }
 };
@@ -151,6 +151,7 @@ class Ledger {
 
   uint64_t capacity() const noexcept { return buckets_mask_ * kWays + kWays; }
   const Hasher& hasher() const noexcept { return hasher_; }
+  bool is_alone() const noexcept { return lone_worker_; }
   Tsc window_tsc() const noexcept { return epoch_tsc_ * kWindowEpochs; }
   Tsc epoch_tsc() const noexcept { return epoch_tsc_; }
   uint32_t epoch_of(Tsc now) const noexcept {
@@ -176,6 +177,12 @@ class Ledger {
   // Returns how many of them are fresh.
   uint32_t admit(const Command* commands, uint32_t count, Tsc now, Counts& counts,
                  Admission* out) noexcept;
+  // A lone worker's short way (ledger/admit_alone.hpp): enters commands from the front as long as
+  // they are fresh and there is little to it. `command_at`: bool(k, Command&), false: stop before
+  // it; `entered`: void(k, Ref). Returns how many were entered; admit() takes those that are left.
+  template <typename CommandAt, typename Entered>
+  uint32_t admit_front(uint32_t count, Tsc now, Counts& counts, CommandAt&& command_at,
+                       Entered&& entered) noexcept;
 
   // Just before a command is sent, for the first time or again: keeps its flight. Not recorded:
   // the entry has gone, or another worker is writing this very flight; the command may be sent, its
@@ -184,19 +191,19 @@ class Ledger {
   Sent record_sent(Ref ref, const FlightWords& f, bool again, Tsc now, Counts& counts) noexcept;
 
   // The short way of record_sent(), for a command that was admitted as fresh in this burst. False:
-  // it takes the other. `epoch`: of now.
+  // it takes the other. `epoch`: of now. kAlone: as is_alone() says.
+  template <bool kAlone>
   bool record_fresh(Ref ref, const FlightWords& f, uint32_t epoch) noexcept {
-    const uint64_t i = ref & (kEntriesMax - 1);
-    Bucket& b = buckets_[i / kWays];
-    Slot& s = b.slot[i % kWays];
+    Slot& s = slot(ref);
     const Word word{s.lo.load(std::memory_order_acquire), s.hi.load(std::memory_order_acquire)};
     const uint64_t accepted_now =
         uint64_t{epoch} << 12 | static_cast<uint64_t>(State::accepted) << 1;
-    if ((word.lo ^ ref) >> 29 != 0 || (word.hi & kStateAndEpoch) != accepted_now) [[unlikely]]
+    if (check_of(word.lo) != check_of(ref) || (word.hi & kStateAndEpoch) != accepted_now)
+        [[unlikely]]
       return false;
-    b.flight[i % kWays].store(f);
+    flight(ref).store(f);
     const Word sent{word.lo, word.hi ^ kFreshToSent};
-    if (!lone_worker_) return s.replace(word, sent);
+    if (!kAlone) return s.replace(word, sent);
     s.hi.store(sent.hi, std::memory_order_release);  // too young for sweep() to look at
     return true;
   }
@@ -246,32 +253,48 @@ class Ledger {
 
  private:
   Bucket& bucket(const Hash& hash) const noexcept { return buckets_[hash.hi & buckets_mask_]; }
+  static constexpr uint32_t place_of(Ref ref) noexcept { return static_cast<uint32_t>(ref); }
+  static constexpr uint32_t check_of(uint64_t lo_or_ref) noexcept {
+    return static_cast<uint32_t>(lo_or_ref >> 32);
+  }
+  uint64_t* words() const noexcept { return reinterpret_cast<uint64_t*>(buckets_); }
   Slot& slot(Ref ref) const noexcept {
-    const uint64_t i = ref & (kEntriesMax - 1);
-    return buckets_[i / kWays].slot[i % kWays];
+    return *reinterpret_cast<Slot*>(words() + place_of(ref) - 1);
   }
+  // A bucket begins at a multiple of 16 words, so a slot's place in it is in the low bits.
   FlightRecord& flight(Ref ref) const noexcept {
-    const uint64_t i = ref & (kEntriesMax - 1);
-    return buckets_[i / kWays].flight[i % kWays];
+    constexpr uint64_t kSlot = sizeof(Slot) / 8, kFlight = sizeof(FlightRecord) / 8;
+    static_assert(alignof(Bucket) == 16 * 8 && offsetof(Bucket, flight) == 16 * 8 && kSlot == 2);
+    const uint64_t way_and_1 = place_of(ref) % 16;  // way * kSlot + 1
+    constexpr uint64_t kTimes = kFlight / kSlot;
+    return *reinterpret_cast<FlightRecord*>(words() + place_of(ref) + (kTimes - 1) * way_and_1 +
+                                            (16 - kTimes));
   }
-  // `place` in the bucket of a hash, `lo` of the entry.
-  Ref ref_of(const Hash& hash, uint32_t place, uint64_t lo) const noexcept {
-    return (lo >> 29 << 29) | kEntriesMax | (hash.hi & buckets_mask_) * kWays | place;
+  // `place` in the bucket of a hash. Added up: the parts have no bit in common.
+  Ref ref_of(const Hash& hash, uint32_t place) const noexcept {
+    constexpr uint64_t kWords = sizeof(Bucket) / 8, kSlot = sizeof(Slot) / 8;
+    static_assert(kEntriesMax / kWays * kWords <= uint64_t{1} << 32);
+    return (hash.lo >> 32 << 32) + ((hash.hi & buckets_mask_) * kWords + place * kSlot + 1);
+  }
+  Ref ref_of(const Hash& hash, const Slot& slot) const noexcept {
+    const uint64_t distance = reinterpret_cast<uintptr_t>(&slot) - reinterpret_cast<uintptr_t>(buckets_);
+    return (hash.lo >> 32 << 32) + (distance / 8 + 1);
   }
   static bool is_about(const Word& word, Ref ref) noexcept {
-    return word.lo >> 29 == ref >> 29 && word.state() != State::none;
+    return check_of(word.lo) == check_of(ref) && word.state() != State::none;
   }
 
   struct Plan;
   struct Tally;
 
-  void plan_for(const Command& command, Bucket& b, const View& view, const Front& front,
-                const Word& victim, uint32_t epoch, Plan& plan) const noexcept;
   void look_up(const Command& command, uint32_t epoch, Plan& plan) noexcept;
   void admit_alone(const Command* commands, uint32_t count, uint32_t epoch, Tally& tally,
                    Admission* out) noexcept;
-  bool enter_over_live(const Command& command, Bucket& b, const View& view, uint32_t first,
-                       uint32_t epoch, Tally& tally, Admission& out) noexcept;
+  template <typename CommandAt, typename Entered>
+  uint32_t enter_alone(uint32_t count, uint32_t epoch, Tally& tally, CommandAt&& command_at,
+                       Entered&& entered) noexcept;
+  Ref enter_over_live(const Command& command, Bucket& b, const View& view, uint32_t first,
+                      uint32_t epoch, Tally& tally) noexcept;
   void admit_slowly(const Command& command, uint32_t epoch, Plan& plan, Tally& tally,
                     Admission& out) noexcept;
   uint32_t enter_over_own(const Command& command, uint32_t epoch, uint32_t most, Plan& plan,

@@ -64,6 +64,10 @@ struct Word {
   [[nodiscard]] Word entered_anew() const noexcept {
     return {lo, hi ^ uint64_t{1} << 63 ^ (hi >> 31 & uint64_t{1} << 32)};
   }
+  // Lap and round of that, alone; the lap still has to be flipped.
+  uint64_t turned_lap() const noexcept {
+    return (hi ^ hi >> 31) & (uint64_t{1} << 63 | uint64_t{1} << 32);
+  }
   // No entry any more. number: another one each time, in all bits but lap, round, state and turn.
   [[nodiscard]] Word given_back(uint64_t number) const noexcept {
     const uint64_t bits = (number << 33 & uint64_t{0x3fffffff} << 33) | (number >> 30 & 0xfffffff) << 4;

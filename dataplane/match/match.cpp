@@ -5,6 +5,8 @@
 #include <rte_udp.h>
 
 #include <algorithm>
+#include <cstddef>
+#include <cstring>
 
 #include "dataplane/core/metas.hpp"
 #include "dataplane/core/outcome_word.hpp"
@@ -21,6 +23,7 @@ using ledger::FlightWords;
 using ledger::Found;
 using ledger::Ledger;
 using ledger::Settled;
+using ledger::Timeouts;
 
 constexpr uint32_t kLooksMax = 8;  // at a command that changes while it is being answered
 
@@ -161,22 +164,6 @@ void record_outcome(const Table& table, const NodeLive& live_nodes, State& state
                                          (m.replayable ? ledger::kFlightReplayable : 0))}};
 }
 
-// Of a command that is sent again, that control submitted, or that was admitted before this burst.
-// Returns whether its flight is kept. `left`: transmissions that it is no longer waited for.
-[[gnu::noinline]] bool record_any(Ledger& ledger, State& state, const rte_mbuf* packet,
-                                  const Meta& m, const Moment& moment, bool from_control, Tsc now,
-                                  uint32_t& left) noexcept {
-  const FlightWords flight =
-      from_control ? submitted_flight(m, now) : flight_of(packet, m, moment);
-  const ledger::Sent sent =
-      ledger.record_sent(m.ledger_ref, flight, m.is_retry, now, state.counts);
-  if (sent.left != kNoNode) {
-    state.nodes[sent.left].left.add(1);
-    ++left;
-  }
-  return sent.recorded;
-}
-
 // Mostly all are watched, in this burst and in those before.
 void note_unwatched(State& state, const Selection& commands, uint64_t unwatched) noexcept {
   if ((state.unwatched | unwatched) == 0) return;
@@ -184,6 +171,116 @@ void note_unwatched(State& state, const Selection& commands, uint64_t unwatched)
   for (const uint8_t i : commands) seen |= uint64_t{1} << i;
   state.unwatched = (state.unwatched & ~seen) | unwatched;
 }
+
+// Records a burst's commands, run by run of one service's.
+class Recorder {
+ public:
+  Recorder(const Table& table, Ledger& ledger, State& state, const Burst& burst,
+           const Selection& commands, uint64_t from_control, Tsc now) noexcept
+      : table_(table),
+        ledger_(ledger),
+        state_(state),
+        burst_(burst),
+        commands_(commands),
+        from_control_(from_control),
+        now_(now),
+        moment_(now),
+        stamp_(ledger::stamp_of(now)),
+        epoch_(ledger.epoch_of(now)) {}
+
+  // kUsual: of a lone worker, off the wire, and nothing is between them.
+  template <bool kUsual>
+  void record() noexcept {
+    const Meta* const meta = metas(burst_);
+    const uint32_t base = kUsual ? commands_.index[0] : 0, count = commands_.count;
+    const auto at = [this, base](uint32_t k) { return kUsual ? base + k : commands_.index[k]; };
+    for (uint32_t k = 0; k < count;) {
+      const ServiceIndex service = meta[at(k)].service;
+      uint32_t end = k + 1;
+      while (end < count && meta[at(end)].service == service) ++end;
+      const forward::Service& to = table_.services[service];
+      auto watch = state_.timeouts.watch(state_.timeouts.tick_of(now_ + to.timeout_tsc));
+      if (to.mode != forward::Mode::proxy) [[unlikely]] {
+        for (; k < end; ++k) record_any(at(k), false);
+      } else if (kUsual) {
+        record_usual(at(k), end - k, watch);
+        k = end;
+      } else {
+        for (; k < end; ++k)
+          if (record_any(at(k), true)) insert(watch, meta[at(k)]);
+      }
+    }
+    note_unwatched(state_, commands_, unwatched_);
+    state_.flights.began.add(count);
+    if (left_ != 0) state_.flights.ended.add(left_);
+  }
+
+ private:
+  [[gnu::always_inline]] void insert(Timeouts::Run& watch, const Meta& m) noexcept {
+    static_assert(offsetof(Meta, breaker_epoch) == offsetof(Meta, node) + 2 &&
+                  offsetof(ledger::Watched, breaker_epoch) == offsetof(ledger::Watched, node) + 2);
+    ledger::Watched watched{.ref = m.ledger_ref, .stamp = stamp_};
+    std::memcpy(&watched.node, &m.node, 4);  // and the epoch: as four bytes
+    if (!watch.insert(watched)) [[unlikely]]
+      state_.stats->timeouts_untracked.add(1);
+  }
+
+  // The short way.
+  [[gnu::always_inline]] void record_usual(uint32_t first, uint32_t count,
+                                           Timeouts::Run& watch) noexcept {
+    const Meta* m = metas(burst_) + first;
+    const rte_mbuf* const* packet = burst_.packets + first;
+    NodeStats* const nodes = state_.nodes;
+    for (const Meta* const end = m + count; m != end; ++m, ++packet) {
+      if (!m->is_retry &&
+          ledger_.record_fresh<true>(m->ledger_ref, flight_of(*packet, *m, moment_), epoch_))
+          [[likely]] {
+        nodes[m->node].sent.add(1);
+      } else if (!record_any(static_cast<uint32_t>(m - burst_.meta), true)) {
+        continue;
+      }
+      insert(watch, *m);
+    }
+  }
+
+  // Whatever it is. Returns whether its time-out is to be watched.
+  [[gnu::noinline]] bool record_any(uint32_t i, bool answers_pass) noexcept {
+    const Meta& m = burst_.meta[i];
+    const bool from_control = (from_control_ >> i & 1) != 0;
+    const FlightWords flight =
+        from_control ? submitted_flight(m, now_) : flight_of(burst_.packets[i], m, moment_);
+    bool kept = !m.is_retry && !from_control && !ledger_.is_alone() &&
+                ledger_.record_fresh<false>(m.ledger_ref, flight, epoch_);
+    if (!kept) {
+      const ledger::Sent sent =
+          ledger_.record_sent(m.ledger_ref, flight, m.is_retry, now_, state_.counts);
+      kept = sent.recorded;
+      if (sent.left != kNoNode) {
+        state_.nodes[sent.left].left.add(1);
+        ++left_;
+      }
+    }
+    NodeStats& stats = state_.nodes[m.node];
+    stats.sent.add(1);
+    if (answers_pass && kept) return true;
+    stats.left.add(1);  // no reply to it will come by, or be known
+    ++left_;
+    unwatched_ |= uint64_t{1} << i;
+    return false;
+  }
+
+  const Table& table_;
+  Ledger& ledger_;
+  State& state_;
+  const Burst& burst_;
+  const Selection& commands_;
+  const uint64_t from_control_;
+  const Tsc now_;
+  const Moment moment_;
+  const uint32_t stamp_, epoch_;
+  uint64_t unwatched_ = 0;
+  uint32_t left_ = 0;  // transmissions that are no longer waited for
+};
 
 }  // namespace
 
@@ -238,40 +335,12 @@ void find_senders(const Table& table, Burst& burst, Selection& live, Verdict str
 
 void record_sent(const Table& table, Ledger& ledger, State& state, const Burst& burst,
                  const Selection& commands, uint64_t from_control, Tsc now) noexcept {
-  const Moment moment(now);
-  const uint32_t stamp = ledger::stamp_of(now), epoch = ledger.epoch_of(now);
-  const Meta* meta = metas(burst);
-  const uint8_t* const end = commands.end();
-  const bool unusual = from_control != 0;
-  uint64_t unwatched = 0;
-  uint32_t left = 0;
-  for (const uint8_t* at = commands.begin(); at != end;) {  // a run of one service's commands
-    const ServiceIndex service = meta[*at].service;
-    const forward::Service& to = table.services[service];
-    const bool answers_pass = to.mode == forward::Mode::proxy;
-    auto watch = state.timeouts.watch(state.timeouts.tick_of(now + to.timeout_tsc));
-    for (; at != end && meta[*at].service == service; ++at) {
-      const Meta& m = meta[*at];
-      const rte_mbuf* packet = burst.packets[*at];
-      bool kept = !(m.is_retry | unusual) &&
-                  ledger.record_fresh(m.ledger_ref, flight_of(packet, m, moment), epoch);
-      if (!kept) [[unlikely]]
-        kept = record_any(ledger, state, packet, m, moment, (from_control >> *at & 1) != 0, now,
-                          left);
-      NodeStats& stats = state.nodes[m.node];
-      stats.sent.add(1);
-      if (!answers_pass || !kept) [[unlikely]] {
-        stats.left.add(1);  // no reply to it will come by, or be known
-        ++left;
-        unwatched |= uint64_t{1} << *at;
-      } else if (!watch.insert({m.ledger_ref, stamp, m.node, m.breaker_epoch})) [[unlikely]] {
-        state.stats->timeouts_untracked.add(1);
-      }
-    }
-  }
-  note_unwatched(state, commands, unwatched);
-  state.flights.began.add(commands.count);
-  if (left != 0) state.flights.ended.add(left);
+  if (commands.count == 0) return;
+  Recorder recorder(table, ledger, state, burst, commands, from_control, now);
+  if (ledger.is_alone() && from_control == 0 && is_run(commands)) [[likely]]
+    recorder.record<true>();
+  else
+    recorder.record<false>();
 }
 
 void not_sent(Ledger& ledger, State& state, const Burst& burst, uint32_t i, Tsc sent) noexcept {

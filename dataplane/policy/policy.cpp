@@ -76,12 +76,13 @@ void decide_by_classes(const Program& p, State& state, const Burst& burst, const
 
 // Policy's part of the first eight bytes behind the node: the outcome is allow, until settle() is
 // told otherwise, and what choose and rewrite will say is not there yet.
-static_assert(offsetof(Meta, policy_version) % 8 == 0 &&
-              offsetof(Meta, breaker_epoch) == offsetof(Meta, policy_version) + 4 &&
-              offsetof(Meta, outcome) == offsetof(Meta, policy_version) + 6 &&
-              offsetof(Meta, unkept) == offsetof(Meta, policy_version) + 7);
+static_assert(offsetof(Meta, breaker_epoch) % 8 == 0 &&
+              offsetof(Meta, outcome) == offsetof(Meta, breaker_epoch) + 2 &&
+              offsetof(Meta, unkept) == offsetof(Meta, breaker_epoch) + 3 &&
+              offsetof(Meta, policy_version) == offsetof(Meta, breaker_epoch) + 4);
 void set_allowed(Meta& m, uint32_t decision, uint64_t version) noexcept {
-  std::memcpy(&m.policy_version, &version, sizeof version);
+  const uint64_t words = version << 32;
+  std::memcpy(&m.breaker_epoch, &words, sizeof words);
   m.rule = static_cast<uint16_t>(decision);
 }
 

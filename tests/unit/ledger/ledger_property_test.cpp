@@ -144,7 +144,9 @@ struct Trial {
     }
     const Flight f = flight_to(node, now << 8);
     if (!again && *rc::gen::arbitrary<bool>()) {
-      const bool fresh = ledger->record_fresh(refs[key], f, ledger->epoch_of(now));
+      const uint32_t epoch = ledger->epoch_of(now);
+      const bool fresh = ledger->is_alone() ? ledger->record_fresh<true>(refs[key], f, epoch)
+                                            : ledger->record_fresh<false>(refs[key], f, epoch);
       RC_ASSERT(fresh == entered_now);
       if (fresh) return;
     }

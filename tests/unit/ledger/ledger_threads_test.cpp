@@ -45,7 +45,7 @@ void run(Shared& s, int thread, std::barrier<>& round_starts) {
       s.ledger->admit(&c, 1, kNow, s.counts[thread], &a);
       if (a.result == Lookup::fresh) {
         ++s.fresh[key];
-        if (!s.ledger->record_fresh(a.ref, flight_to(3, kNow), s.ledger->epoch_of(kNow)))
+        if (!s.ledger->record_fresh<false>(a.ref, flight_to(3, kNow), s.ledger->epoch_of(kNow)))
           s.ledger->record_sent(a.ref, flight_to(3, kNow), false, kNow, s.counts[thread]);
       }
       s.ledger->admit(&retry, 1, kNow, s.counts[thread], &b);
@@ -182,7 +182,7 @@ TEST(LedgerThreads, ALoneWorkerAndTheSweepAgreeOnWhatIsThere) {
     if (k % 16 == 0)
       ledger->release(a.ref, counts);
     else
-      EXPECT_TRUE(ledger->record_fresh(a.ref, flight_to(3, now), ledger->epoch_of(now)));
+      EXPECT_TRUE(ledger->record_fresh<false>(a.ref, flight_to(3, now), ledger->epoch_of(now)));
     clock.store(now + kStep);
   }
   over = true;
