@@ -50,10 +50,12 @@ def counts(options):
         total = re.search(r"Collected : (\d+)", run.stdout)
         if run.returncode != 0 or not total:
             raise RuntimeError(run.stdout[-1000:])
-        text = subprocess.run(["callgrind_annotate", "--inclusive=yes", "--threshold=100", str(out)],
-                              stdout=subprocess.PIPE, text=True, check=True).stdout
+        listed = subprocess.run(["callgrind_annotate", "--inclusive=yes", "--threshold=100", str(out)],
+                                capture_output=True, text=True, check=False)
+        if listed.returncode != 0:  # else it only warns, of lines that it cannot attribute
+            raise RuntimeError(listed.stderr[-1000:])
     found = {}
-    for line in text.splitlines():
+    for line in listed.stdout.splitlines():
         match = re.match(r"\s*([\d,]+) \([^)]*\)\s+\S+?:((?:lf::)[\w:]+)\(", line)
         if match:
             value = int(match[1].replace(",", ""))
