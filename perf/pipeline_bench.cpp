@@ -279,11 +279,12 @@ class Bench {
       if (o_.auth) authenticate::sign(*world_.snapshot.authenticate, sign_, headers, n);
       n = 0;
     }
-    for (rte_mbuf* m : frames_) {
-      auto* ip = rte_pktmbuf_mtod_offset(m, rte_ipv4_hdr*, 14);
+    for (size_t f = 0; f < frames_.size(); ++f) {
+      auto* ip = rte_pktmbuf_mtod_offset(frames_[f], rte_ipv4_hdr*, 14);
       auto* udp = reinterpret_cast<rte_udp_hdr*>(ip + 1);
       udp->dgram_cksum = 0;
       udp->dgram_cksum = rte_ipv4_udptcp_cksum(ip, udp);
+      if (o_.wrong != 0 && f % o_.wrong == 0) udp->dgram_cksum ^= 0x5555;
     }
   }
 
@@ -392,6 +393,7 @@ int main(int argc, char** argv) {
   app.add_option("--orgs", o.orgs, "organisations")->check(CLI::Range(1u, 100'000u));
   app.add_option("--operators", o.operators, "operators")->check(CLI::Range(1u, 4'000'000u));
   app.add_option("--duplicates", o.duplicates, "percent of frames that repeat an id");
+  app.add_option("--wrong", o.wrong, "one in so many commands has a wrong UDP checksum");
   app.add_option("--entries", o.entries, "entries of the ledger");
   app.add_option("--ledger", o.ledger, "what the ledger holds before: ids of others, or flooded: full, "
                  "and organisation 1 has its share")
