@@ -91,12 +91,14 @@ void check_sorted(const Burst& burst, parse::Sorted& sorted) {
 }
 
 void run(const parse::Table& t, parse::State& state, test::TestBurst& together,
-         test::TestBurst& alone, uint32_t part) {
+         test::TestBurst& alone, uint32_t part, bool pauses) {
   Burst& burst = *together.burst;
   parse::Sorted sorted;
   parse::begin(t, state, burst, sorted);
-  for (uint32_t first = 0; first < burst.count; first += part)
+  for (uint32_t first = 0; first < burst.count; first += part) {
+    if (!pauses) state.wait = state.pause = 0;
     parse::part(t, state, burst, first, std::min<uint32_t>(first + part, burst.count), sorted);
+  }
   for (uint32_t i = 0; i < burst.count; ++i) {
     Meta& meta = alone.burst->meta[i];
     meta.verdict = parse::parse_frame(t, alone.burst->packets[i], meta);
@@ -111,11 +113,12 @@ extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t roo
   return fuzz::mutate(data, size, room, seed);
 }
 
-// The input's setup: how many frames are parsed at once; 8, as the pipeline does, or others.
+// The input's setup: how many frames are parsed at once, as many as the pipeline does or fewer; and
+// whether a part that could not be taken together keeps the next ones from being tried.
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static const Tables tables;
   const fuzz::Input input = fuzz::read(data, size);
-  const uint32_t part = input.setup < 128 ? 8 : input.setup % kBurstMax + 1;
+  const uint32_t part = input.setup < 128 ? parse::kPartMax : input.setup % parse::kPartMax + 1;
   parse::State state;
   uint32_t which = 0;
   for (size_t k = 0; k < input.items.size();) {
@@ -133,7 +136,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       }
     } while (++k < input.items.size() && !(input.items[k].how & fuzz::kNextBurst) &&
              together.burst->count < kBurstMax);
-    run(tables.of[which], state, together, alone, part);
+    run(tables.of[which], state, together, alone, part, (input.setup & 64) != 0);
   }
   return 0;
 }
