@@ -147,19 +147,31 @@ Draws draws_of(const Table& table, ServiceIndex index) noexcept {
   return {index, s.primary.count, table.columns.data() + s.primary.first};
 }
 
+// Numbers for one burst's first draws: each follows from the one before in two instructions, and
+// the first is from the worker's own. The lowest bits of such a sequence are poor, but draw() has its
+// column from the upper half, and of the lower one the upper bits decide.
+class BurstRandom {
+ public:
+  explicit BurstRandom(uint64_t first) noexcept : state_(first) {}
+  uint64_t next() noexcept {
+    return state_ = state_ * 6364136223846793005u + 1442695040888963407u;  // Knuth's, in MMIX
+  }
+
+ private:
+  uint64_t state_;
+};
+
 // Most commands are new, and go where the first draw says; most are for the service of the one
 // before. What that needs stays in registers.
 class Usual {
  public:
   Usual(Chooser& chooser, const Table& table) noexcept
-      : c_(chooser), table_(table), random_(chooser.state.random) {}
-  ~Usual() { c_.state.random = random_; }
+      : c_(chooser), table_(table), random_(chooser.state.random.next()) {}
 
   [[gnu::always_inline]] Verdict choose(Meta& m) noexcept {
     if (m.is_retry || m.service != draws_.service) [[unlikely]] {
       if (!m.is_retry) draws_ = draws_of(table_, m.service);
-      if (draws_.service != m.service || m.is_retry)
-        return otherwise([&] { return choose_any(c_, table_, m); });
+      if (draws_.service != m.service || m.is_retry) return choose_any(c_, table_, m);
     }
     const NodeSlot slot = forward::draw(draws_.columns, {0, draws_.count}, random_.next());
     if (slot != kNoNode) [[likely]] {
@@ -170,24 +182,14 @@ class Usual {
         return Verdict::none;
       }
     }
-    return otherwise(
-        [&] { return choose_again(c_, table_.services[draws_.service], slot, m); });
+    return choose_again(c_, table_.services[draws_.service], slot, m);
   }
 
  private:
-  // Others draw from the worker's numbers where they are.
-  template <typename Choose>
-  [[gnu::always_inline]] Verdict otherwise(Choose&& choose) noexcept {
-    c_.state.random = random_;
-    const Verdict verdict = choose();
-    random_ = c_.state.random;
-    return verdict;
-  }
-
   Chooser& c_;
   const Table& table_;
   Draws draws_;
-  FastRandom random_;
+  BurstRandom random_;
 };
 
 // Of all commands that have a node. Its row is read here for the first time; rewrite reads more.
@@ -240,19 +242,17 @@ Some run(const Table& table, NodeLive& live, State& state, Burst& burst, Selecti
   Chooser chooser{table, live, state, now};
   Seen seen;
   bool all_chosen = true;
-  {
-    Usual usual(chooser, table);
-    for_each(burst, selection, [&](Meta& m) __attribute__((always_inline)) {
-      const Verdict verdict = usual.choose(m);
-      if (verdict != Verdict::none) [[unlikely]] {
-        m.reply_status = lcp::Status::unroutable;
-        m.verdict = verdict;
-        all_chosen = false;
-        return;
-      }
-      seen.add(m, nodes[m.node]);
-    });
-  }
+  Usual usual(chooser, table);
+  for_each(burst, selection, [&](Meta& m) __attribute__((always_inline)) {
+    const Verdict verdict = usual.choose(m);
+    if (verdict != Verdict::none) [[unlikely]] {
+      m.reply_status = lcp::Status::unroutable;
+      m.verdict = verdict;
+      all_chosen = false;
+      return;
+    }
+    seen.add(m, nodes[m.node]);
+  });
   if (!all_chosen) keep_undecided(burst, selection);
   if (chooser.counted)
     for (const uint8_t i : selection) state.chosen[burst.meta[i].node] = 0;

@@ -101,6 +101,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (sorted.commands.count == 0) return 0;
 
   meta.node = data[0] >> 7;
+  meta.out_port = t.forward.nodes[meta.node].out_port;
   if (data[0] & 1) {
     meta.authenticated = true;
     meta.verdict = Verdict::policy_denied;
