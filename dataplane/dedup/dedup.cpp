@@ -200,7 +200,7 @@ Made guess_of(const Meta& m) noexcept {
 
 // Two of them in each register; a function's own, as it may then use instructions that not all
 // CPUs have.
-LF_WIDE_HASH [[gnu::noinline]] void expect_neighbours_wide(const Ledger& ledger, State& state,
+[[gnu::noinline]] LF_WIDE_HASH void expect_neighbours_wide(const Ledger& ledger, State& state,
                                                            const Meta* first,
                                                            uint32_t at) noexcept {
   ledger.hasher().wide_lanes([first](uint32_t k) { return first[k].lcp->command_id; },

@@ -45,7 +45,7 @@ template <typename Id, typename Space>
 #define LF_WIDE_HASH __attribute__((target("avx2,vaes,vpclmulqdq")))
 
 // tweak_of() of two spaces at a time; `s` twice.
-LF_WIDE_HASH [[gnu::always_inline]] inline __m256i tweaks_of(__m256i spaces, __m256i s) noexcept {
+[[gnu::always_inline]] LF_WIDE_HASH inline __m256i tweaks_of(__m256i spaces, __m256i s) noexcept {
   const __m256i low = _mm256_clmulepi64_epi128(s, spaces, 0x00);
   const __m256i high = _mm256_clmulepi64_epi128(s, spaces, 0x01);
   const __m256i reduce = _mm256_set_epi64x(0, 0x87, 0, 0x87);
@@ -54,7 +54,7 @@ LF_WIDE_HASH [[gnu::always_inline]] inline __m256i tweaks_of(__m256i spaces, __m
 }
 
 template <typename Id, typename Spaces>
-LF_WIDE_HASH [[gnu::always_inline]] inline void Hasher::wide_lanes(Id&& id, Spaces&& spaces,
+[[gnu::always_inline]] LF_WIDE_HASH inline void Hasher::wide_lanes(Id&& id, Spaces&& spaces,
                                                                    Hash* out) const noexcept {
   const auto twice = [](const void* p) LF_WIDE_HASH {
     return _mm256_broadcastsi128_si256(_mm_loadu_si128(static_cast<const __m128i*>(p)));
@@ -67,8 +67,7 @@ LF_WIDE_HASH [[gnu::always_inline]] inline void Hasher::wide_lanes(Id&& id, Spac
     const __m256i names = _mm256_inserti128_si256(
         _mm256_castsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(id(2 * k)))),
         _mm_loadu_si128(reinterpret_cast<const __m128i*>(id(2 * k + 1))), 1);
-    block[k] =
-        _mm256_xor_si256(_mm256_xor_si256(names, first), tweaks_of(spaces(2 * k), s));
+    block[k] = _mm256_xor_si256(_mm256_xor_si256(names, first), tweaks_of(spaces(2 * k), s));
     asm volatile("" : "+x"(block[k]));  // one by one, as above
   }
 #pragma GCC unroll 9
