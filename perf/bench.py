@@ -9,7 +9,8 @@
 FILE: {"machine": {…}, "results": [{"name", "value", "unit", "baseline", "ratio", "samples"}]}.
 For pipeline.* the value is nanoseconds a packet on one core, the baseline what dpdk-testpmd 5tswap
 needs for the same frames (net_pcap with infinite_rx), and the ratio our throughput over testpmd's.
-Machines are shared and noisy: quote medians and ratios of one run.
+Those of commands are measured in turns with it, a few rounds, as a shared host may change its speed
+from one second to the next. Machines are noisy: quote medians and ratios of one run.
 """
 
 import argparse
@@ -161,12 +162,20 @@ def result(name, samples, unit, baseline=None, ratio=None):
             "ratio": ratio(value) if ratio else None, "samples": samples}
 
 
+def of_pipeline(name, samples, swap):
+    """`swap`: Mpps of testpmd 5tswap over the same frames; 0: not known."""
+    if not swap:
+        return result(name, samples, "ns")
+    return result(name, samples, "ns", baseline=1e3 / swap, ratio=lambda ns: 1e3 / ns / swap)
+
+
 class Run:
     """A run of everything; what fails is noted, and the rest goes on."""
 
     def __init__(self, build, quick):
         self.build, self.quick = build, quick
         self.passes, self.seconds, self.repetitions = (40, 3, 3) if quick else (160, 8, 7)
+        self.rounds = 4
         self.results, self.failures, self.causes = [], [], []
 
     def failed(self, what, error):
@@ -186,23 +195,38 @@ class Run:
         return next((r["value"] for r in self.results if r["name"] == name), 0)
 
     def pipeline(self, name, options, swap):
-        """`swap`: Mpps of testpmd 5tswap over the same frames; 0: not known."""
-        samples = pipeline(self.build, options, self.passes)["samples"]
-        if not swap:
-            return result(name, samples, "ns")
-        return result(name, samples, "ns", baseline=1e3 / swap, ratio=lambda ns: 1e3 / ns / swap)
+        return of_pipeline(name, pipeline(self.build, options, self.passes)["samples"], swap)
+
+    def in_turns(self, pcap):
+        """PIPELINE, and testpmd 5tswap over its frames."""
+        swaps, samples = [], {name: [] for name, _ in PIPELINE}
+        for _ in range(self.rounds):
+            try:
+                swaps += testpmd("5tswap", pcap, max(1, self.seconds // self.rounds))
+            except (RuntimeError, OSError, ValueError) as error:
+                self.failed("testpmd.5tswap", error)
+            for name, options in PIPELINE:
+                try:
+                    samples[name] += pipeline(self.build, options,
+                                              self.passes // self.rounds)["samples"]
+                except (RuntimeError, OSError, ValueError) as error:
+                    self.failed(name, error)
+        if swaps:
+            self.results.append(result("testpmd.5tswap", swaps, "Mpps"))
+        swap = statistics.median(swaps) if swaps else 0
+        self.results += [of_pipeline(name, s, swap) for name, s in samples.items() if s]
 
     def pipelines(self):
         with tempfile.TemporaryDirectory() as directory:
             commands, flows = (pathlib.Path(directory) / f"{x}.pcap" for x in ("commands", "flows"))
             pipeline(self.build, ["--frames", "4096", "--pcap", str(commands)], 1)
             pipeline(self.build, ["--frames", "4096", "--flows", "10000", "--pcap", str(flows)], 1)
-            swap = {mode: self.testpmd(mode, commands, f"testpmd.{mode}")
-                    for mode in ("io", "mac", "5tswap", "csum")}["5tswap"]
+            for mode in ("io", "mac", "csum"):
+                self.testpmd(mode, commands, f"testpmd.{mode}")
+            self.in_turns(commands)
             small = self.testpmd("5tswap", flows, "testpmd.5tswap.64")
-        for entries, baseline in ((PIPELINE, swap), (FLOWS, small)):
-            for name, options in entries:
-                self.attempt(name, self.pipeline, name, options, baseline)
+        for name, options in FLOWS:
+            self.attempt(name, self.pipeline, name, options, small)
 
     def micro(self, program, pattern, name, plain):
         samples = micro(self.build, program, pattern, self.repetitions)
