@@ -27,7 +27,7 @@ template <typename F>
   Meta* const all = metas(burst);
   const uint32_t count = live.count;
   if (count == 0) return true;
-  if (live.index[count - 1] - live.index[0] == static_cast<int>(count) - 1) [[likely]] {
+  if (is_run(live)) [[likely]] {
     Meta* m = all + live.index[0];
     Meta* const end = m + count;
     do

@@ -42,8 +42,8 @@ uint64_t submitted(const Burst& burst, const Selection& live) noexcept {
 // Neighbours in a burst mostly leave through the same port.
 void send_all(Burst& burst, const Selection& live, bool several_ports, Outbox& out) noexcept {
   if (live.count == 0) return;
-  const uint8_t first = live.index[0], last = live.index[live.count - 1];
-  if (!several_ports && last - first == live.count - 1) [[likely]] {  // and nothing is between them
+  if (!several_ports && is_run(live)) [[likely]] {
+    const uint8_t first = live.index[0];
     out.open(burst.meta[first].out_port).add_all(&burst.packets[first], live.index, live.count);
     std::fill_n(&burst.packets[first], live.count, nullptr);
     return;
