@@ -33,8 +33,19 @@ Mode mode_of(config::Authentication a) {
   return Mode::required;
 }
 
-// Appends the organisation's expanded keys. `org` is checked.
-Result<Place> make_place(const config::Organisation& org, OrgIndex index, Table& table) {
+// Its index.
+uint32_t add_key(const config::Key& key, bool packed, Table& table) {
+  const crypto::CmacKey expanded = crypto::expand_cmac_key(key.bytes);
+  if (packed)
+    table.packed_keys.push_back(crypto::pack(expanded));
+  else
+    table.keys.push_back(expanded);
+  return static_cast<uint32_t>(table.keys.size() + table.packed_keys.size() - 1);
+}
+
+// Appends the organisation's keys. `org` is checked.
+Result<Place> make_place(const config::Organisation& org, OrgIndex index, bool packed,
+                         Table& table) {
   if (org.keys.size() > kKeysMax)
     return fail(ErrorCode::invalid, "organisation {}: {} keys, at most {} can be live", org.name,
                 org.keys.size(), kKeysMax);
@@ -42,10 +53,10 @@ Result<Place> make_place(const config::Organisation& org, OrgIndex index, Table&
     return fail(ErrorCode::invalid, "organisation {}: key id {} twice", org.name, org.keys[0].id);
   Place place{.org_id = org.id, .org = index};
   if (org.keys.empty()) return place;
-  place.first_key = static_cast<uint32_t>(table.keys.size());
   for (uint32_t k = 0; k < kKeysMax; ++k)
     place.key_id[k] = org.keys[k < org.keys.size() ? k : 0].id;
-  for (const config::Key& key : org.keys) table.keys.push_back(crypto::expand_cmac_key(key.bytes));
+  place.first_key = add_key(org.keys[0], packed, table);
+  if (org.keys.size() == 2) add_key(org.keys[1], packed, table);
   return place;
 }
 
@@ -93,12 +104,16 @@ Result<std::shared_ptr<const Table>> build_table(const config::Config& config,
   places.reserve(config.organisations.size());
   size_t keys = 0;
   for (const auto& org : config.organisations) keys += org.keys.size();
-  table->keys.reserve(keys);
+  const bool packed = keys > kExpandedKeysMax;
+  if (packed)
+    table->packed_keys.reserve(keys);
+  else
+    table->keys.reserve(keys);
   std::unordered_set<uint32_t> ids;
   for (const auto& org : config.organisations) {
     if (!ids.insert(org.id).second)
       return fail(ErrorCode::invalid, "organisation {}: id {} twice", org.name, org.id);
-    auto place = make_place(org, slots.organisation(org.id), *table);
+    auto place = make_place(org, slots.organisation(org.id), packed, *table);
     if (!place) return tl::unexpected(place.error());
     places.push_back(*place);
   }

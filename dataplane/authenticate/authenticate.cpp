@@ -7,6 +7,7 @@
 
 #include "dataplane/core/metas.hpp"
 #include "dataplane/core/stays_in_cache.hpp"
+#include "dataplane/crypto/cmac_expand.hpp"
 
 namespace lf::authenticate {
 namespace {
@@ -56,6 +57,23 @@ void prefetch_key(const crypto::CmacKey& key) noexcept {
     rte_prefetch0(p + line * kCacheLine);
 }
 
+// Asks for a key. Returns where it is, or will be once compute_tags() has expanded it.
+const crypto::CmacKey* take_key(const Table& table, State& state, uint32_t key,
+                                uint32_t job) noexcept {
+  if (has_packed_keys(table)) {
+    state.packed[job] = &table.packed_keys[key];
+    rte_prefetch0(state.packed[job]);
+    return &state.expanded[job];
+  }
+  prefetch_key(table.keys[key]);
+  return &table.keys[key];
+}
+
+void compute_tags(const Table& table, State& state, uint32_t jobs) noexcept {
+  if (has_packed_keys(table)) crypto::expand_packed(state.packed, jobs, state.expanded);
+  crypto::cmac_lanes(state.batch, jobs);
+}
+
 // One store.
 static_assert(offsetof(Meta, authenticated) == offsetof(Meta, org) + 4 &&
               offsetof(Meta, pad) == offsetof(Meta, org) + 5 && sizeof(Meta::pad) == 3);
@@ -65,9 +83,9 @@ void set_org(Meta& m, OrgIndex org, bool authenticated) noexcept {
 }
 
 // Notes a tag that is to be checked. The organisation is set as it will be when the tag is right.
-[[gnu::always_inline]] inline void add_job(const crypto::CmacKey& key, State& state, Meta& m,
+[[gnu::always_inline]] inline void add_job(const crypto::CmacKey* key, State& state, Meta& m,
                                            const Place& place, uint32_t jobs) noexcept {
-  state.batch.set(jobs, &key, m.lcp, m.payload_length);
+  state.batch.set(jobs, key, m.lcp, m.payload_length);
   set_org(m, place.org, true);
 }
 
@@ -105,7 +123,7 @@ uint16_t kind_and_origin(const Meta& m) noexcept {
     m.verdict = Verdict::auth_unknown_key;
     return false;
   }
-  add_job(table.keys[key], state, m, *place, jobs);
+  add_job(take_key(table, state, key, jobs), state, m, *place, jobs);
   return true;
 }
 
@@ -113,7 +131,8 @@ uint16_t kind_and_origin(const Meta& m) noexcept {
 // decided here: a command off the wire whose organisation is in the map at its home, where the map
 // mostly has it. With a tag under the organisation's first key; or for a service that asks for
 // none, when `kAnyOff` says that there may be one. Most are for the service of the one before.
-template <bool kAnyOff>
+// kFarKeys: keys have to be asked for, or are packed.
+template <bool kAnyOff, bool kFarKeys>
 class LookUp {
  public:
   LookUp(const Table& table, State& state) noexcept
@@ -122,8 +141,7 @@ class LookUp {
         places_(table.places.data()),
         keys_(table.keys.data()),
         multiplier_(table.multiplier),
-        shift_(table.shift),
-        far_keys_(table.keys.size() > kStaysInCache / sizeof(crypto::CmacKey)) {}
+        shift_(table.shift) {}
 
   [[gnu::always_inline]] void look_up(Meta& m) noexcept {
     if (kind_and_origin(m) != kFromWire) [[unlikely]]
@@ -142,8 +160,9 @@ class LookUp {
     if ((m.flags & lcp::kFlagTagged) == 0 || place->key_id[0] != m.key_id ||
         place->first_key == kNoKey) [[unlikely]]
       return otherwise(m);
-    const crypto::CmacKey& key = keys_[place->first_key];
-    if (far_keys_) prefetch_key(key);
+    const crypto::CmacKey* const key = kFarKeys
+                                           ? take_key(table_, state_, place->first_key, jobs_)
+                                           : keys_ + place->first_key;
     add_job(key, state_, m, *place, jobs_++);
   }
 
@@ -171,7 +190,6 @@ class LookUp {
   const crypto::CmacKey* const keys_;
   const uint64_t multiplier_;
   const uint32_t shift_;
-  const bool far_keys_;
   uint32_t jobs_ = 0;
   uint32_t service_ = 0x10000;  // no ServiceIndex
   bool off_ = false, some_decided_ = false;
@@ -182,7 +200,7 @@ struct LookedUp {
   bool some_decided;
 };
 
-template <bool kAnyOff>
+template <bool kAnyOff, bool kFarKeys>
 LookedUp look_up_all(const Table& table, State& state, Burst& burst,
                      const Selection& live) noexcept {
   if (table.places.size() > kStaysInCache / sizeof(Place)) {
@@ -191,10 +209,20 @@ LookedUp look_up_all(const Table& table, State& state, Burst& burst,
       rte_prefetch0(places + home(table, m.org_id));
     });
   }
-  LookUp<kAnyOff> look_up(table, state);
+  LookUp<kAnyOff, kFarKeys> look_up(table, state);
   for_each(burst, live,
            [&](Meta& m) __attribute__((always_inline)) { look_up.look_up(m); });
   return {look_up.jobs(), look_up.some_decided()};
+}
+
+LookedUp look_up_all(const Table& table, State& state, Burst& burst,
+                     const Selection& live) noexcept {
+  const bool far_keys =
+      has_packed_keys(table) || table.keys.size() > kStaysInCache / sizeof(crypto::CmacKey);
+  const auto which = table.any_off ? far_keys ? look_up_all<true, true> : look_up_all<true, false>
+                     : far_keys    ? look_up_all<false, true>
+                                   : look_up_all<false, false>;
+  return which(table, state, burst, live);
 }
 
 // Some tag is wrong. The batch has its datagrams in the order of the burst.
@@ -215,11 +243,10 @@ LookedUp look_up_all(const Table& table, State& state, Burst& burst,
 }  // namespace
 
 void run(const Table& table, State& state, Burst& burst, Selection& live, Tsc) noexcept {
-  const auto [jobs, some_decided] = table.any_off ? look_up_all<true>(table, state, burst, live)
-                                                  : look_up_all<false>(table, state, burst, live);
+  const auto [jobs, some_decided] = look_up_all(table, state, burst, live);
   bool right = true;
   if (jobs != 0) {
-    crypto::cmac_lanes(state.batch, jobs);
+    compute_tags(table, state, jobs);
     right = crypto::all_carried(state.batch, jobs);
     if (!right) refuse(state, burst, live, jobs);
   }
@@ -246,12 +273,11 @@ uint32_t sign(const Table& table, State& state, lcp::Header* const* datagrams,
       h.key_id = lcp::be16(place->key_id[0]);
     }
     h.flags |= lcp::kFlagTagged;
-    prefetch_key(table.keys[key]);
-    state.batch.set(jobs, &table.keys[key], &h, lcp::be16(h.payload_length));
+    state.batch.set(jobs, take_key(table, state, key, jobs), &h, lcp::be16(h.payload_length));
     state.positions[jobs++] = static_cast<uint8_t>(i);
   }
 
-  crypto::cmac_lanes(state.batch, jobs);
+  compute_tags(table, state, jobs);
   for (uint32_t k = 0; k < jobs; ++k)
     std::memcpy(datagrams[state.positions[k]]->tag, state.batch.tag[k].bytes, lcp::kTagSize);
   return jobs;

@@ -23,6 +23,8 @@ static_assert(crypto::kCmacBatchMax == kBurstMax);
 // Scratch of one worker: nothing in it outlives a call.
 struct State {
   crypto::CmacBatch batch;
+  const crypto::PackedCmacKey* packed[kBurstMax];  // of the batch's datagrams, if the table has such
+  crypto::CmacKey expanded[kBurstMax];
   uint8_t positions[kBurstMax];  // of the datagrams that sign() signs
 };
 

@@ -19,13 +19,15 @@ enum class Mode : uint8_t {
 
 inline constexpr uint32_t kKeysMax = 2;  // live at once in an organisation
 inline constexpr uint32_t kNoKey = 0xffffffff;
+// Of more keys than these, whose expanded form fills a second-level cache, a table has packed ones.
+inline constexpr uint32_t kExpandedKeysMax = 2048;
 
 // One place of the open-addressed map, 16 bytes: a miss or a hit costs one cache line. An
 // organisation with one key has its id twice.
 struct Place {
   uint32_t org_id = 0;
   OrgIndex org = kNoOrg;           // kNoOrg: free place
-  uint32_t first_key = kNoKey;     // into Table::keys; kNoKey: none
+  uint32_t first_key = kNoKey;     // into the Table's keys; kNoKey: none
   uint16_t key_id[kKeysMax] = {};  // the first one signs what nobody asked a key for
 };
 static_assert(sizeof(Place) == 16);
@@ -34,13 +36,16 @@ struct Table {
   uint64_t multiplier = 1;  // odd and random: the hash is drawn anew for every table
   uint32_t shift = 63;      // 64 - log2(places.size())
   std::vector<Place> places = std::vector<Place>(2);  // a power of two, at most half full
-  std::vector<crypto::CmacKey> keys;
+  std::vector<crypto::CmacKey> keys;               // none when there are packed ones
+  std::vector<crypto::PackedCmacKey> packed_keys;  // expanded for each packet
   std::vector<Mode> modes;  // by ServiceIndex; a service that is not there requires a tag
   bool any_off = false;     // some service's mode is off
 };
 
 // Longest way from a place's home that control builds into a table: the bound of find()'s loop.
 inline constexpr uint32_t kProbesMax = 16;
+
+inline bool has_packed_keys(const Table& t) noexcept { return !t.packed_keys.empty(); }
 
 inline uint32_t home(const Table& t, uint32_t org_id) noexcept {
   return static_cast<uint32_t>(org_id * t.multiplier >> t.shift);
@@ -61,7 +66,7 @@ inline const Place* find(const Table& t, uint32_t org_id) noexcept {
   return find_from(t, home(t, org_id), org_id);
 }
 
-// Index into Table::keys of a live key, or kNoKey.
+// Index into the Table's keys of a live key, or kNoKey.
 inline uint32_t find_key(const Place& place, uint16_t key_id) noexcept {
   if (place.first_key == kNoKey) return kNoKey;
   if (place.key_id[0] == key_id) return place.first_key;

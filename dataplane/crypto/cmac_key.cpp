@@ -25,6 +25,13 @@ void double_block(const uint8_t in[16], uint8_t out[16]) noexcept {
 
 }  // namespace
 
+PackedCmacKey pack(const CmacKey& key) noexcept {
+  PackedCmacKey out;
+  std::memcpy(out.key, key.round[0], sizeof(out.key));
+  std::memcpy(out.subkey, key.subkey, sizeof(out.subkey));
+  return out;
+}
+
 CmacKey expand_cmac_key(const std::array<uint8_t, 16>& key) noexcept {
   __m128i k[CmacKey::kRows];
   k[0] = _mm_loadu_si128(reinterpret_cast<const __m128i*>(key.data()));

@@ -22,4 +22,14 @@ static_assert(sizeof(CmacKey) == 4 * kCacheLine);
 
 CmacKey expand_cmac_key(const std::array<uint8_t, 16>& key) noexcept;
 
+// What a CmacKey is made from, in one cache line: for a table of so many keys that three more lines
+// cost more than to expand a key where it is used.
+struct alignas(kCacheLine) PackedCmacKey {
+  uint8_t key[16] = {};
+  uint8_t subkey[2][16] = {};
+};
+static_assert(sizeof(PackedCmacKey) == kCacheLine);
+
+PackedCmacKey pack(const CmacKey& key) noexcept;
+
 }  // namespace lf::crypto

@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstring>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -30,7 +31,10 @@ lcp::KeyBytes key_of(uint32_t org, uint16_t id) {
 // Without a service that asks for no tags the stage has another way.
 enum class Services { all, none_off };
 
-std::shared_ptr<const Table> make_table(Services services = Services::all) {
+// Of many the stage has packed keys.
+enum class Keys { few, many };
+
+std::shared_ptr<const Table> make_table(Services services = Services::all, Keys keys = Keys::few) {
   config::Config c;
   c.organisations = {
       {.name = "acme", .id = kAcme, .keys = {{1, key_of(kAcme, 1)}}},
@@ -40,7 +44,18 @@ std::shared_ptr<const Table> make_table(Services services = Services::all) {
                 {.name = "s2", .authentication = config::Authentication::optional},
                 {.name = "s3", .authentication = config::Authentication::off}};
   if (services == Services::none_off) c.services.pop_back();
+  if (keys == Keys::many)
+    for (uint32_t id = 1000; id < 1000 + kExpandedKeysMax; ++id)
+      c.organisations.push_back({.name = "other", .id = id, .keys = {{1, key_of(id, 1)}}});
   return *build_table(c);
+}
+
+// Made once, as that takes a while.
+const Table& table_of(Services services, Keys keys) {
+  static std::map<std::pair<Services, Keys>, std::shared_ptr<const Table>> tables;
+  auto& table = tables[{services, keys}];
+  if (!table) table = make_table(services, keys);
+  return *table;
 }
 
 struct Packet {
@@ -139,11 +154,11 @@ Outcome model(const Packet& p, Services services = Services::all) {
   return {Verdict::none, true, org};
 }
 
-void expect_like_model(const std::vector<Packet>& packets, Services services) {
+void expect_like_model(const std::vector<Packet>& packets, Services services, Keys keys) {
   static const auto state = std::make_unique<State>();
   const auto b = std::make_unique<TestBurst>();
   for (const Packet& p : packets) b->add(p);
-  run(*make_table(services), *state, b->burst, b->live, 0);
+  run(table_of(services, keys), *state, b->burst, b->live, 0);
   std::vector<uint8_t> expected_live;
   for (uint32_t i = 0; i < packets.size(); ++i) {
     const Outcome right = model(packets[i], services);
@@ -270,12 +285,12 @@ Packet any_packet() {
 RC_GTEST_PROP(Authenticate, LikeTheModel, ()) {
   std::vector<Packet> packets(*rc::gen::inRange<size_t>(0, kBurstMax + 1));
   for (Packet& p : packets) p = any_packet();
-  for (const Services s : {Services::all, Services::none_off}) expect_like_model(packets, s);
+  for (const Services s : {Services::all, Services::none_off})
+    for (const Keys keys : {Keys::few, Keys::many}) expect_like_model(packets, s, keys);
 }
 
 // Answers go out under the key that the request used, whatever is current.
-TEST(Sign, UsesTheRequestsKey) {
-  const auto table = make_table();
+void expect_signed_under_the_requests_key(const Table& table) {
   const auto state = std::make_unique<State>();
   std::vector<std::vector<uint8_t>> datagrams;
   std::vector<lcp::Header*> headers;
@@ -290,13 +305,18 @@ TEST(Sign, UsesTheRequestsKey) {
     signers.emplace_back(org, asked == 5 ? 8 : asked);  // 5 is not live: the first one, 8
   }
   for (auto& d : datagrams) headers.push_back(reinterpret_cast<lcp::Header*>(d.data()));
-  EXPECT_EQ(sign(*table, *state, headers.data(), kBurstMax), kBurstMax);
+  EXPECT_EQ(sign(table, *state, headers.data(), kBurstMax), kBurstMax);
   for (uint32_t i = 0; i < kBurstMax; ++i) {
     lcp::Message m;
     ASSERT_EQ(lcp::decode(datagrams[i], m), Verdict::none);
     EXPECT_EQ(m.fields.key_id, signers[i].second);
     EXPECT_TRUE(lcp::Signer(key_of(signers[i].first, signers[i].second)).verify(datagrams[i])) << i;
   }
+}
+
+TEST(Sign, UsesTheRequestsKey) {
+  for (const Keys keys : {Keys::few, Keys::many})
+    expect_signed_under_the_requests_key(table_of(Services::all, keys));
 }
 
 TEST(Sign, WithoutAKeyTheAnswerIsUntagged) {

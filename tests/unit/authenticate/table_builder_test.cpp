@@ -69,6 +69,28 @@ TEST(TableBuilder, KeysAndModes) {
   EXPECT_EQ(find_key(*two, 3), kNoKey);
 }
 
+// As many as are kept expanded, and one more.
+TEST(TableBuilder, ManyKeysArePacked) {
+  std::vector<config::Organisation> organisations;
+  for (uint32_t i = 1; i <= kExpandedKeysMax / 2; ++i)
+    organisations.push_back(
+        {.name = "o", .id = i, .keys = {key(1, static_cast<uint8_t>(i)), key(2, 0xee)}});
+  const auto few = *build_table(with_organisations(organisations));
+  EXPECT_FALSE(has_packed_keys(*few));
+  EXPECT_EQ(few->keys.size(), kExpandedKeysMax);
+  organisations.push_back({.name = "last", .id = 5000, .keys = {key(7, 0x55)}});
+  const auto many = *build_table(with_organisations(organisations));
+  ASSERT_TRUE(has_packed_keys(*many));
+  EXPECT_TRUE(many->keys.empty());
+  for (uint32_t i = 1; i <= kExpandedKeysMax / 2; ++i) {
+    const Place* place = find(*many, i);
+    ASSERT_TRUE(place);
+    ASSERT_EQ(many->packed_keys[find_key(*place, 1)].key[9], static_cast<uint8_t>(i));
+    ASSERT_EQ(many->packed_keys[find_key(*place, 2)].key[9], 0xee);
+  }
+  EXPECT_EQ(many->packed_keys[find_key(*find(*many, 5000), 7)].key[0], 0x55);
+}
+
 TEST(TableBuilder, RefusesWhatCannotWork) {
   const auto three = build_table(
       with_organisations({{.name = "acme", .id = 1, .keys = {key(1, 1), key(2, 2), key(3, 3)}}}));
@@ -110,7 +132,7 @@ TEST(TableBuilder, HundredThousandOrganisations) {
     const Place* place = find(t, id);
     ASSERT_TRUE(place);
     ASSERT_EQ(place->org, index);
-    ASSERT_EQ(t.keys[find_key(*place, 1)].round[0][0], static_cast<uint8_t>(id));
+    ASSERT_EQ(t.packed_keys[find_key(*place, 1)].key[0], static_cast<uint8_t>(id));
   }
   for (int i = 0; i < 100'000; ++i) {
     const uint32_t id = static_cast<uint32_t>(random());

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <vector>
 
+#include "dataplane/crypto/cmac_expand.hpp"
 #include "dataplane/crypto/cmac_key.hpp"
 #include "dataplane/crypto/cmac_lanes.hpp"
 #include "dataplane/lcp/tag.hpp"
@@ -19,6 +20,27 @@ TEST(CmacKey, Rfc4493Subkeys) {
   EXPECT_EQ(std::memcmp(key.round[0], rfc4493::kKey.data(), 16), 0);
   EXPECT_EQ(std::memcmp(key.subkey[0], rfc4493::kSubkey1.data(), 16), 0);
   EXPECT_EQ(std::memcmp(key.subkey[1], rfc4493::kSubkey2.data(), 16), 0);
+}
+
+// Any keys, any number of them: no byte differs, and none is written behind them.
+RC_GTEST_PROP(CmacKey, ExpandedAnewFromItsPackedForm, ()) {
+  const auto keys = *rc::gen::resize(
+      kCmacBatchMax, rc::gen::container<std::vector<lcp::KeyBytes>>(
+                         rc::gen::arbitrary<lcp::KeyBytes>()));
+  const size_t count = std::min<size_t>(keys.size(), kCmacBatchMax);
+  std::vector<CmacKey> right;
+  std::vector<PackedCmacKey> packed;
+  std::vector<const PackedCmacKey*> which;
+  for (size_t i = 0; i < count; ++i) right.push_back(expand_cmac_key(keys[i]));
+  for (const CmacKey& key : right) packed.push_back(pack(key));
+  for (const PackedCmacKey& key : packed) which.push_back(&key);
+  for (const CmacPath path : kCmacPaths) {
+    if (!supported(path)) continue;
+    std::vector<CmacKey> out(count);
+    expand_packed(path, which.data(), static_cast<uint32_t>(count), out.data());
+    for (size_t i = 0; i < count; ++i)
+      RC_ASSERT(std::memcmp(&out[i], &right[i], sizeof(CmacKey)) == 0);
+  }
 }
 
 TEST(CmacLanes, Rfc4493Message) {
