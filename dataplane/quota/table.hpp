@@ -13,9 +13,10 @@
 
 namespace lf::quota {
 
-// A key names a window: one for each intent of an organisation, and one for the organisation.
+// A key names a window: one for each intent of an organisation, and one for the organisation. A few
+// numbers are left out, so that what Windows has of an organisation begins with a cache line.
 using Key = uint32_t;
-inline constexpr uint32_t kKeysPerOrg = kIntentsMax + 1;
+inline constexpr uint32_t kKeysPerOrg = (kIntentsMax + 1 + 3) / 4 * 4;
 
 constexpr Key intent_key(OrgIndex org, IntentIndex intent) noexcept {
   return org * kKeysPerOrg + 1 + intent;

@@ -205,7 +205,7 @@ class Windows {
     uint64_t unused;
   };
   static_assert(sizeof(Head) == 16 && sizeof(Details) == 32);
-  static_assert(kBytesOfOrg == kKeysPerOrg * sizeof(Head));
+  static_assert(kBytesOfOrg == kKeysPerOrg * sizeof(Head) && kBytesOfOrg % kCacheLine == 0);
   struct alignas(kCacheLine) Ring {
     std::atomic<uint64_t> begin[kRingSteps];  // {step, T when it began}, by step % kRingSteps
   };
