@@ -129,6 +129,7 @@ forward::Table nodes(bool v6, uint32_t count) {
     n.ip_version = v6 ? 6 : 4;
     t.nodes.push_back(n);
   }
+  forward::make_images(t);
   return t;
 }
 
@@ -151,7 +152,7 @@ void rewrite_to_nodes(benchmark::State& state) {
     for (uint32_t i = 0; i < kBurst; ++i)
       burst->meta[i].node = static_cast<NodeSlot>((i * 5 + round) % 64);
     rewrite::fit(forward, *burst, 1500, sorted.commands, too_big);
-    rewrite::to_nodes(forward, t.ports, *burst, sorted.commands);
+    rewrite::to_nodes(forward, t.ports, *burst, sorted.commands, !v6);
     benchmark::DoNotOptimize(burst->packets[0]);
   }
   count(state);

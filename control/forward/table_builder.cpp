@@ -118,6 +118,7 @@ Pool add_pool(Table& table, std::span<const Share> plan, bool& unresolved) {
 Result<std::shared_ptr<const Table>> build_table(const TableInput& in) {
   auto table = std::make_shared<Table>();
   if (auto r = lay_out(in, *table); !r) return tl::unexpected(r.error());
+  make_images(*table);
   map_addresses(*table);
   for (size_t i = 0; i < table->services.size() && i < in.pool_plans.size(); ++i) {
     Service& service = table->services[i];

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/choose/choose.hpp"
 
+#include <immintrin.h>
+
+#include <bit>
 #include <cstddef>
 #include <cstring>
 
 #include "dataplane/choose/load.hpp"
 #include "dataplane/core/metas.hpp"
 #include "dataplane/forward/alias.hpp"
+#include "dataplane/net/offsets.hpp"
 
 namespace lf::choose {
 namespace {
@@ -134,9 +138,10 @@ Verdict choose_node(Chooser& c, const Service& service, NodeSlot primary, Meta& 
 
 // The pool of a service that draws by weight alone, as almost all do.
 struct Draws {
-  static constexpr uint32_t kNone = 0x10000;  // no ServiceIndex
-  uint32_t service = kNone;
-  uint32_t count = 0;
+  static constexpr ServiceIndex kNone = kNoService - 1;  // no service's, and not a packet's without
+  static_assert(kServicesMax <= kNone);
+  ServiceIndex service = kNone;
+  uint64_t count = 0;
   const forward::AliasColumn* columns = nullptr;
 };
 
@@ -147,81 +152,144 @@ Draws draws_of(const Table& table, ServiceIndex index) noexcept {
   return {index, s.primary.count, table.columns.data() + s.primary.first};
 }
 
-// Numbers for one burst's first draws: each follows from the one before in two instructions, and
-// the first is from the worker's own. The lowest bits of such a sequence are poor, but draw() has its
-// column from the upper half, and of the lower one the upper bits decide.
+// Numbers for one burst's first draws: each follows from the one before by a multiplication, and the
+// first is from the worker's own, made odd. The lowest bits of such a sequence are poor, but of a pool
+// of n columns draw() uses the upper 32 + log2(n) bits.
 class BurstRandom {
  public:
-  explicit BurstRandom(uint64_t first) noexcept : state_(first) {}
-  uint64_t next() noexcept {
-    return state_ = state_ * 6364136223846793005u + 1442695040888963407u;  // Knuth's, in MMIX
-  }
+  explicit BurstRandom(uint64_t first) noexcept : state_(first | 1) {}
+  uint64_t next() noexcept { return state_ *= 6364136223846793005u; }  // Knuth's, in MMIX
+  uint64_t last() const noexcept { return state_; }
 
  private:
   uint64_t state_;
 };
 
+// Of all commands that have a node, by OR and AND of neighbouring members.
+class Seen {
+ public:
+  [[gnu::always_inline]] void add(Meta& m, const forward::Image& image) noexcept {
+    m.out_port = image.common.out_port;
+    uint64_t common;
+    std::memcpy(&common, &image.common, sizeof common);
+    any_node_ |= common;
+    all_nodes_ &= common;
+    const auto* parsed = reinterpret_cast<const uint8_t*>(&m) + kFirst;
+    parsed_ = _mm256_or_si256(parsed_,
+                              _mm256_loadu_si256(reinterpret_cast<const __m256i*>(parsed)));
+  }
+
+  Some some(bool retries) const noexcept {
+    Meta any;
+    std::memcpy(reinterpret_cast<uint8_t*>(&any) + kFirst, &parsed_, sizeof parsed_);
+    const auto some_node = std::bit_cast<forward::Image::Common>(any_node_),
+               least_node = std::bit_cast<forward::Image::Common>(all_nodes_);
+    // A tagged frame and IPv6 have bits there that usual ones do not.
+    static_assert((18 & ~net::kUsualIp) != 0 && (6 & ~4) != 0);
+    const bool usual = net::offsets_of(any) == net::kUsualOffsets && some_node.vlan_tci == 0 &&
+                       some_node.mode == static_cast<uint8_t>(forward::Mode::proxy);
+    static_assert(forward::Mode::proxy == forward::Mode{0});
+    constexpr uint32_t kLcpPacket = net::kUsualLcp + sizeof(lcp::Header) - net::kUsualIp;
+    return {.replayable = any.replayable,
+            .not_from_wire = any.origin != Origin::wire,
+            .retry = retries,
+            .several_ports = some_node.out_port != least_node.out_port,
+            .all_usual = usual,
+            .all_fit = usual && kLcpPacket + any.payload_length <= least_node.mtu,
+            .least_mtu = least_node.mtu};
+  }
+
+ private:
+  static constexpr size_t kFirst = offsetof(Meta, payload_length);  // up to the verdict
+  static_assert(offsetof(Meta, verdict) == kFirst + sizeof(__m256i) - 1);
+
+  __m256i parsed_ = _mm256_setzero_si256();
+  uint64_t any_node_ = 0, all_nodes_ = ~uint64_t{0};
+};
+
 // Most commands are new, and go where the first draw says; most are for the service of the one
-// before. What that needs stays in registers.
+// before. What is needed for these stays in registers.
 class Usual {
  public:
   Usual(Chooser& chooser, const Table& table) noexcept
       : c_(chooser), table_(table), random_(chooser.state.random.next()) {}
 
-  [[gnu::always_inline]] Verdict choose(Meta& m) noexcept {
-    if (m.is_retry || m.service != draws_.service) [[unlikely]] {
-      if (!m.is_retry) draws_ = draws_of(table_, m.service);
-      if (draws_.service != m.service || m.is_retry) return choose_any(c_, table_, m);
-    }
-    const NodeSlot slot = forward::draw(draws_.columns, {0, draws_.count}, random_.next());
-    if (slot != kNoNode) [[likely]] {
-      uint16_t epoch;
-      if (c_.live.is_closed(slot, epoch)) [[likely]] {
-        m.node = slot;
-        m.breaker_epoch = epoch;
-        return Verdict::none;
+  // Neighbours in a burst. False: some have no node, and are decided.
+  bool choose(Meta* m, Meta* const end) noexcept {
+    bool all_chosen = true;
+    for (;;) {
+      m = choose_usual(m, end);
+      if (m == end) return all_chosen;
+      if (!m->is_retry && m->service != draws_.service) {
+        draws_ = draws_of(table_, m->service);
+        if (draws_.service == m->service) continue;
       }
+      all_chosen &= choose_other(*m++);
     }
-    return choose_again(c_, table_.services[draws_.service], slot, m);
   }
 
+  Some some() const noexcept { return seen_.some(c_.retries); }
+
  private:
+  // As long as they are usual, and their first draws can take them. Returns where that ends.
+  [[gnu::always_inline]] Meta* choose_usual(Meta* m, Meta* const end) noexcept {
+    const Draws draws = draws_;
+    const forward::Image* const images = table_.images.data();
+    const NodeLive* live = &c_.live;
+    asm("" : "+r"(live));  // or it is looked up for each
+    BurstRandom random = random_;
+    Seen seen = seen_;
+    for (; m != end; ++m) {
+      if (m->is_retry || m->service != draws.service) [[unlikely]]
+        break;
+      const NodeSlot slot = forward::draw(draws.columns, draws.count, random.next());
+      uint16_t epoch;
+      if (slot == kNoNode || !live->is_closed(slot, epoch)) [[unlikely]]
+        break;
+      m->node = slot;
+      m->breaker_epoch = epoch;
+      seen.add(*m, images[slot]);
+    }
+    random_ = random;
+    seen_ = seen;
+    return m;
+  }
+
+  // The one where choose_usual() ended.
+  [[gnu::noinline]] bool choose_other(Meta& m) noexcept {
+    const bool drawn = !m.is_retry && m.service == draws_.service;
+    const Verdict verdict =
+        drawn ? choose_again(c_, table_.services[m.service],
+                             forward::draw(draws_.columns, draws_.count, random_.last()), m)
+              : choose_any(c_, table_, m);
+    if (verdict != Verdict::none) {
+      m.reply_status = lcp::Status::unroutable;
+      m.verdict = verdict;
+      return false;
+    }
+    seen_.add(m, table_.images[m.node]);
+    return true;
+  }
+
   Chooser& c_;
   const Table& table_;
   Draws draws_;
   BurstRandom random_;
+  Seen seen_;
 };
 
-// Of all commands that have a node. Its row is read here for the first time; rewrite reads more.
-class Seen {
- public:
-  [[gnu::always_inline]] void add(Meta& m, const forward::Node& node) noexcept {
-    m.out_port = node.out_port;
-    any_port_ |= node.out_port;
-    all_ports_ &= node.out_port;
-    mtus_ &= node.mtu;
-    uint64_t eight;
-    std::memcpy(&eight, reinterpret_cast<const uint8_t*>(&m) + kFirst, sizeof eight);
-    parsed_ |= eight;
+// Calls f(first, end) for neighbours in a burst.
+template <typename F>
+void for_each_run(Burst& burst, const Selection& live, F&& f) noexcept {
+  for (uint32_t k = 0; k < live.count;) {
+    const uint32_t first = live.index[k];
+    uint32_t count = live.count - k;
+    if (live.index[live.count - 1] - first != count - 1)
+      for (count = 1; k + count < live.count && live.index[k + count] == first + count;) ++count;
+    f(burst.meta + first, burst.meta + first + count);
+    k += count;
   }
-  Some some(bool retries) const noexcept {
-    return {.replayable = in_some(offsetof(Meta, replayable)),
-            .not_from_wire = in_some(offsetof(Meta, origin)),
-            .retry = retries,
-            .several_ports = any_port_ != all_ports_,
-            .least_mtu = mtus_};
-  }
-
- private:
-  static constexpr size_t kFirst = offsetof(Meta, kind);  // and the seven bytes behind it
-  bool in_some(size_t member) const noexcept {
-    return (parsed_ >> 8 * (member - kFirst) & 0xff) != 0;
-  }
-
-  uint64_t parsed_ = 0;  // by OR: the byte of a member is 0 when it is so in all
-  uint8_t any_port_ = 0, all_ports_ = 0xff;
-  uint16_t mtus_ = 0xffff;  // by AND
-};
+}
 
 }  // namespace
 
@@ -238,25 +306,15 @@ void init(State& state, const NodeStats* const* workers, uint32_t worker_count, 
 Some run(const Table& table, NodeLive& live, State& state, Burst& burst, Selection& selection,
          Tsc now) noexcept {
   state.refreshes_left = state.peer_count > 0 ? kRefreshesPerBurst : 0;
-  const forward::Node* const nodes = table.nodes.data();
   Chooser chooser{table, live, state, now};
-  Seen seen;
-  bool all_chosen = true;
   Usual usual(chooser, table);
-  for_each(burst, selection, [&](Meta& m) __attribute__((always_inline)) {
-    const Verdict verdict = usual.choose(m);
-    if (verdict != Verdict::none) [[unlikely]] {
-      m.reply_status = lcp::Status::unroutable;
-      m.verdict = verdict;
-      all_chosen = false;
-      return;
-    }
-    seen.add(m, nodes[m.node]);
-  });
+  bool all_chosen = true;
+  for_each_run(burst, selection,
+               [&](Meta* first, Meta* end) { all_chosen &= usual.choose(first, end); });
   if (!all_chosen) keep_undecided(burst, selection);
   if (chooser.counted)
     for (const uint8_t i : selection) state.chosen[burst.meta[i].node] = 0;
-  return seen.some(chooser.retries);
+  return usual.some();
 }
 
 }  // namespace lf::choose

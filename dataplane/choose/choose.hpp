@@ -51,6 +51,9 @@ void init(State& state, const NodeStats* const* workers, uint32_t worker_count, 
 struct Some {
   bool replayable = false, not_from_wire = false, retry = false;
   bool several_ports = false;  // they leave by more than one
+  // All are untagged IPv4 (net::kUsualOffsets), to untagged nodes in proxy mode.
+  bool all_usual = false;
+  bool all_fit = false;         // and their nodes' MTUs
   uint16_t least_mtu = 0xffff;  // no node's is smaller
 };
 

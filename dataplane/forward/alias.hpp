@@ -19,11 +19,17 @@ struct Share {
 // Appends the pool's columns to `columns`: one for each share with weight, none if there is none.
 Pool append_pool(std::span<const Share> shares, std::vector<AliasColumn>& columns);
 
-// The slot that a uniform 64-bit number selects. The pool must not be empty.
+// The slot that a uniform 64-bit number selects of a pool's `count` columns, at least one. Their
+// product is the column above the point, and how far into it below.
+inline NodeSlot draw(const AliasColumn* columns, uint64_t count, uint64_t random) noexcept {
+  __extension__ typedef unsigned __int128 Wide;
+  const Wide product = Wide{random} * count;
+  const AliasColumn& c = columns[static_cast<uint64_t>(product >> 64)];
+  const auto below = static_cast<uint64_t>(product);
+  return below >> 32 < c.threshold ? c.self : c.other;
+}
 inline NodeSlot draw(const AliasColumn* columns, Pool pool, uint64_t random) noexcept {
-  const auto column = static_cast<uint32_t>(((random >> 32) * pool.count) >> 32);
-  const AliasColumn& c = columns[pool.first + column];
-  return static_cast<uint32_t>(random) < c.threshold ? c.self : c.other;
+  return draw(columns + pool.first, pool.count, random);
 }
 
 }  // namespace lf::forward

@@ -11,6 +11,7 @@
 
 #include "dataplane/core/burst.hpp"
 #include "dataplane/core/types.hpp"
+#include "dataplane/forward/image.hpp"
 
 namespace lf::forward {
 
@@ -68,6 +69,7 @@ struct Service {
 
 struct Table {
   std::vector<Node> nodes;           // size: highest used slot + 1
+  std::vector<Image> images;         // of them, as nearly all commands are sent
   std::vector<Service> services;     // by ServiceIndex
   std::vector<AliasColumn> columns;  // all pools, one after the other
   // By slot: share of its pool's traffic as a 32-bit fraction; 0: takes no new command.

@@ -258,13 +258,13 @@ void Pipeline::forward(const Snapshot& snapshot, Burst& burst, Selection& live, 
   const choose::Some some =
       choose::run(*snapshot.forward, *shared.live, s.choose, burst, live, now);
   Selection too_big{};
-  rewrite::fit(*snapshot.forward, burst, some.least_mtu, live, too_big);
+  if (!some.all_fit) rewrite::fit(*snapshot.forward, burst, some.least_mtu, live, too_big);
   s.clock.mark(Stage::choose, admitted);
   const uint64_t from_control = some.not_from_wire ? submitted(burst, live) : 0;
   if (some.replayable) note_clients(burst, live, from_control);
   match::record_sent(*snapshot.forward, *shared.ledger, s.match, burst, live, from_control, now);
   s.clock.mark(Stage::record, live.count);
-  rewrite::to_nodes(*snapshot.forward, snapshot.parse->ports, burst, live);
+  rewrite::to_nodes(*snapshot.forward, snapshot.parse->ports, burst, live, some.all_usual);
   if (some.replayable) keep_replayable(burst, live, now);
   if (some.retry) count_retries(burst, live);
   send_all(burst, live, some.several_ports, out);

@@ -17,9 +17,9 @@ namespace lf::rewrite {
 void fit(const forward::Table& table, Burst& burst, uint16_t least_mtu, Selection& live,
          Selection& too_big) noexcept;
 
-// Commands that fit, to meta.node; decides forwarded.
+// Commands that fit, to meta.node; decides forwarded. `all_usual`: see choose::Some.
 void to_nodes(const forward::Table& table, const net::Ports& ports, Burst& burst,
-              const Selection& live) noexcept;
+              const Selection& live, bool all_usual) noexcept;
 
 // Takes to_nodes() back for a command in proxy mode that was kept: the packet is as it came from
 // `client`, so it can be sent to another node or answered.

@@ -111,7 +111,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   Selection too_big{};
   rewrite::fit(t.forward, burst, 0, sorted.commands, too_big);
-  rewrite::to_nodes(t.forward, t.parse.ports, burst, sorted.commands);
+  rewrite::to_nodes(t.forward, t.parse.ports, burst, sorted.commands, false);
   check(sorted.commands.count + too_big.count == 1);
   too_big::run(t.forward, t.parse.ports, t.too_big, burst, too_big, 0);
   return 0;

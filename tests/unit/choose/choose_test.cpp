@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "dataplane/forward/alias.hpp"
+#include "dataplane/net/offsets.hpp"
 
 namespace lf::choose {
 namespace {
@@ -42,6 +43,7 @@ class Choose : public ::testing::Test {
         table_.weights[s.slot] = static_cast<uint32_t>(s.weight / total * 4294967295.0);
       }
     }
+    forward::make_images(table_);
   }
 
   // Fills the burst with fresh commands.
@@ -132,6 +134,7 @@ TEST_F(Choose, TellsWhatSomeCommandsAre) {
   set_pools({{3, 1}});
   table_.nodes[3].out_port = 5;
   table_.nodes[3].mtu = 1280;
+  forward::make_images(table_);
   fill(8);
   Some some = run();
   for (int i = 0; i < 8; ++i) EXPECT_EQ(burst_->meta[i].out_port, 5);
@@ -160,6 +163,7 @@ TEST_F(Choose, TellsOfSeveralPortsAndOfTheSmallestMtu) {
   table_.nodes[4].out_port = 6;
   table_.nodes[3].mtu = 1400;
   table_.nodes[4].mtu = 1300;
+  forward::make_images(table_);
   fill(64);
   const Some some = run();
   EXPECT_TRUE(some.several_ports);
@@ -168,6 +172,48 @@ TEST_F(Choose, TellsOfSeveralPortsAndOfTheSmallestMtu) {
     const Meta& m = burst_->meta[i];
     EXPECT_EQ(m.out_port, m.node == 3 ? 2 : 6);
   }
+}
+
+TEST_F(Choose, TellsWhetherAllAreUsualAndFit) {
+  set_pools({{3, 1}});
+  const auto fill_usual = [&] {
+    forward::make_images(table_);
+    fill(8);
+    for (int i = 0; i < 8; ++i) {
+      Meta& m = burst_->meta[i];
+      m.l3_offset = net::kUsualIp, m.l4_offset = net::kUsualUdp, m.lcp_offset = net::kUsualLcp;
+      m.ip_version = 4;
+      m.payload_length = 100;
+    }
+  };
+  constexpr uint16_t kPacket = 20 + 8 + sizeof(lcp::Header) + 100;
+  table_.nodes[3].mtu = kPacket;
+  fill_usual();
+  Some some = run();
+  EXPECT_TRUE(some.all_usual && some.all_fit);
+  table_.nodes[3].mtu = kPacket - 1;
+  fill_usual();
+  some = run();
+  EXPECT_TRUE(some.all_usual && !some.all_fit);
+  table_.nodes[3].mtu = 1500;
+
+  fill_usual();
+  burst_->meta[7].payload_length = 1500 - kPacket + 100 + 1;
+  EXPECT_FALSE(run().all_fit);
+  fill_usual();
+  burst_->meta[3].l3_offset = 18, burst_->meta[3].l4_offset = 38, burst_->meta[3].lcp_offset = 46;
+  some = run();
+  EXPECT_FALSE(some.all_usual || some.all_fit);
+  fill_usual();
+  burst_->meta[5].ip_version = 6, burst_->meta[5].l4_offset = 54, burst_->meta[5].lcp_offset = 62;
+  EXPECT_FALSE(run().all_usual);
+  table_.nodes[3].vlan_tci = 0x1000;
+  fill_usual();
+  EXPECT_FALSE(run().all_usual);
+  table_.nodes[3].vlan_tci = 0;
+  table_.nodes[3].mode = forward::Mode::dsr_l2;
+  fill_usual();
+  EXPECT_FALSE(run().all_usual);
 }
 
 TEST_F(Choose, AClosedBreakerIsClosedWhateverTrialsItHasLeft) {

@@ -85,11 +85,13 @@ TEST(Alias, EveryNodeOwnsOneColumn) {
 TEST(Alias, DrawFollowsTheColumns) {
   const std::vector<AliasColumn> columns = {{0x80000000u, 1, 2}, {0, 3, 4}};
   const Pool pool{0, 2};
-  EXPECT_EQ(draw(columns.data(), pool, 0x000000007fffffffull), 1);
-  EXPECT_EQ(draw(columns.data(), pool, 0x0000000080000000ull), 2);
-  EXPECT_EQ(draw(columns.data(), pool, 0x7fffffff00000000ull), 1);
+  EXPECT_EQ(draw(columns.data(), pool, 0), 1);
+  EXPECT_EQ(draw(columns.data(), pool, 0x3fffffffffffffffull), 1);
+  EXPECT_EQ(draw(columns.data(), pool, 0x4000000000000000ull), 2);
+  EXPECT_EQ(draw(columns.data(), pool, 0x7fffffffffffffffull), 2);
   EXPECT_EQ(draw(columns.data(), pool, 0x8000000000000000ull), 4);
   EXPECT_EQ(draw(columns.data(), pool, UINT64_MAX), 4);
+  EXPECT_EQ(draw(columns.data(), Pool{1, 1}, 0), 4);
 }
 
 }  // namespace

@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
+#include <algorithm>
+
 #include "control/parse/table_builder.hpp"
 #include "dataplane/parse/parse.hpp"
 #include "tests/support/mbufs.hpp"
@@ -65,7 +67,22 @@ struct Fixture {
       meta.out_port = table.nodes[meta.node].out_port;
     }
     rewrite::fit(table, *b.burst, least_mtu, sorted.commands, too_big);
-    rewrite::to_nodes(table, parse_table.ports, *b.burst, sorted.commands);
+    to_nodes_that_fit();
+  }
+
+  void to_nodes_that_fit() {
+    forward::make_images(table);
+    rewrite::to_nodes(table, parse_table.ports, *b.burst, sorted.commands, all_usual());
+  }
+
+  // As choose tells it.
+  bool all_usual() const {
+    return std::ranges::all_of(sorted.commands, [&](uint8_t i) {
+      const Meta& m = b.burst->meta[i];
+      const forward::Node& n = table.nodes[m.node];
+      return net::offsets_of(m) == net::kUsualOffsets && n.vlan_tci == 0 &&
+             n.mode == forward::Mode::proxy;
+    });
   }
 };
 
@@ -248,7 +265,7 @@ TEST(Rewrite, KeptCommandIsAsItCameIn) {
           const Client client = client_of(m, meta);
           meta.node = v6 ? 1 : 0;
           rewrite::fit(f.table, *f.b.burst, 0, f.sorted.commands, f.too_big);
-          rewrite::to_nodes(f.table, f.parse_table.ports, *f.b.burst, f.sorted.commands);
+          f.to_nodes_that_fit();
           const Bytes first = f.b.frame(0);
           const uint64_t first_flags = m->ol_flags;
           to_received(f.parse_table.ports, client, m, meta);
@@ -257,7 +274,7 @@ TEST(Rewrite, KeptCommandIsAsItCameIn) {
           }
           EXPECT_EQ(m->ol_flags & RTE_MBUF_F_TX_L4_MASK, 0u);
           EXPECT_EQ(meta.vlan_tci, in_vlan);
-          rewrite::to_nodes(f.table, f.parse_table.ports, *f.b.burst, f.sorted.commands);
+          f.to_nodes_that_fit();
           EXPECT_FRAME(f.b.frame(0), first);
           EXPECT_EQ(m->ol_flags, first_flags);
         }
@@ -333,6 +350,65 @@ RC_GTEST_PROP(Rewrite, AnyCommandComesOutAsBuiltFromScratch, ()) {
   f.to_nodes();
   RC_ASSERT(f.sorted.commands.count == 1);
   RC_ASSERT(f.b.frame(0) == build(to_node(in)));
+}
+
+// Usual commands go by fours; those without a checksum, with one that is left to us, and the last
+// ones of a burst do not.
+RC_GTEST_PROP(Rewrite, ABurstOfUsualCommandsComesOutAsBuiltFromScratch, ()) {
+  Fixture f;
+  f.parse_table.ports[0].rx_udp_checksum = true;
+  f.table.nodes = {node("10.0.1.1", kOwn4, 4), node("255.255.255.255", "255.255.255.254", 4),
+                   node("0.0.0.1", kOwn4, 4)};
+  f.table.nodes[1].port = f.table.nodes[1].source_port = 0xffff;
+  f.table.nodes[2].port = f.table.nodes[2].source_port = 0;
+  f.table.nodes[2].mac = test::mac(kGatewayMac);
+  const char* const addresses[][2] = {
+      {"10.0.1.1", kOwn4}, {"255.255.255.255", "255.255.255.254"}, {"0.0.0.1", kOwn4}};
+  std::vector<Bytes> want;
+  const int count = *rc::gen::inRange(1, 14);
+  const bool some_without = *rc::gen::element(false, false, true);
+  const bool some_partial = *rc::gen::element(false, false, true);
+  for (int i = 0; i < count; ++i) {
+    Packet in;
+    in.src = "192.0.2." + std::to_string(*rc::gen::inRange(1, 255));
+    in.ttl = *rc::gen::inRange<uint8_t>(2, 255);
+    in.tos = *rc::gen::arbitrary<uint8_t>();
+    in.ip_id = *rc::gen::arbitrary<uint16_t>();
+    in.src_port = *rc::gen::element<uint16_t>(0, 1, 0xffff, *rc::gen::arbitrary<uint16_t>());
+    in.lcp.trace = *rc::gen::arbitrary<uint64_t>();
+    in.lcp.payload = *rc::gen::arbitrary<Bytes>();
+    const auto to = *rc::gen::inRange<NodeSlot>(0, 3);
+    const bool partial = some_partial && *rc::gen::arbitrary<bool>();
+    Packet out = to_node(in);
+    if (some_without && !partial && *rc::gen::arbitrary<bool>())
+      in.udp_checksum = out.udp_checksum = 0;
+    out.dst = addresses[to][0], out.src = addresses[to][1];
+    out.src_port = lcp::be16(f.table.nodes[to].source_port);
+    out.dst_port = lcp::be16(f.table.nodes[to].port);
+    if (to == 2) out.dst_mac = kGatewayMac;
+    if (partial) in.udp_checksum = 0x1111;
+    rte_mbuf* m = f.add(in);
+    m->ol_flags = partial ? RTE_MBUF_F_RX_L4_CKSUM_NONE : RTE_MBUF_F_RX_L4_CKSUM_GOOD;
+    want.push_back(build(out));
+    f.b.burst->meta[i].node = to;
+  }
+  std::vector<NodeSlot> to(count);
+  for (int i = 0; i < count; ++i) to[i] = f.b.burst->meta[i].node;
+  f.parse();
+  RC_ASSERT(f.sorted.commands.count == count);
+  for (int i = 0; i < count; ++i) f.b.burst->meta[i].node = to[i];
+  // Some were refused before.
+  Selection live{};
+  const bool all = *rc::gen::arbitrary<bool>();
+  for (const uint8_t i : f.sorted.commands)
+    if (all || *rc::gen::inRange(0, 4) != 0) live.add(i);
+  f.sorted.commands = live;
+  RC_ASSERT(f.all_usual());
+  f.to_nodes_that_fit();
+  for (const uint8_t i : live) {
+    RC_ASSERT(f.b.frame(i) == want[i]);
+    RC_ASSERT(f.b.burst->meta[i].verdict == Verdict::forwarded);
+  }
 }
 
 }  // namespace
