@@ -34,7 +34,7 @@ void admit(State& state, Burst& burst, const Selection& judged, Selection& live,
 // got no answer before its deadline; else why it was not sent again.
 void append_end(State& state, const Meta& kept, Verdict end, uint64_t now_us) noexcept;
 
-// Writes one record for each packet of `packets` that carries LCP.
+// Writes one record for each packet of `packets`. All have an LCP header.
 void append(State& state, const Burst& burst, const Selection& packets, uint64_t now_us) noexcept;
 
 }  // namespace lf::audit
