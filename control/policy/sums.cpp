@@ -19,21 +19,27 @@ void add(std::span<uint16_t> table, const Leaf& leaf) {
   for (size_t v = 0; v < table.size(); ++v) table[v] = static_cast<uint16_t>(table[v] + at(leaf, v));
 }
 
+// Clearance, MFA level and communications, as they lie together in Meta.
+size_t value_of(Dim dim, size_t levels_and_comms) {
+  return dim == Dim::clearance ? levels_and_comms & 15
+         : dim == Dim::mfa     ? levels_and_comms >> 4 & 15
+                               : levels_and_comms >> 8;
+}
+
 // False: there is no table for its dimension.
 bool add(Sums& sums, const Leaf& leaf) {
   switch (leaf.dim) {
     case Dim::clearance:
     case Dim::mfa:
-      for (size_t v = 0; v < std::size(sums.levels); ++v)
-        sums.levels[v] = static_cast<uint16_t>(
-            sums.levels[v] + at(leaf, leaf.dim == Dim::mfa ? v >> 4 : v & 15));
+    case Dim::comms:
+      for (size_t v = 0; v < std::size(sums.levels_and_comms); ++v)
+        sums.levels_and_comms[v] = static_cast<uint16_t>(sums.levels_and_comms[v] +
+                                                         at(leaf, value_of(leaf.dim, v)));
       return true;
     case Dim::severity:
       return add(sums.severity, leaf), true;
     case Dim::intent:
       return add(sums.intent, leaf), true;
-    case Dim::comms:
-      return add(sums.comms, leaf), true;
     case Dim::risk:
       return add(sums.risk, leaf), true;
     case Dim::role:

@@ -39,12 +39,19 @@ template <typename F>
     if (!f(all[live.index[k]])) return false;
   return true;
 }
+// The same for all of them.
 template <typename F>
 [[gnu::always_inline]] inline void for_each(Burst& burst, const Selection& live, F&& f) noexcept {
-  while_each(burst, live, [&](Meta& m) __attribute__((always_inline)) {
-    f(m);
-    return true;
-  });
+  Meta* const all = metas(burst);
+  const size_t count = live.count;
+  if (count == 0) return;
+  if (is_run(live)) [[likely]] {
+    Meta* const first = all + live.index[0];
+#pragma GCC unroll 4
+    for (size_t k = 0; k < count; ++k) f(first[k]);
+    return;
+  }
+  for (size_t k = 0; k < count; ++k) f(all[live.index[k]]);
 }
 
 // Where in its burst.

@@ -43,16 +43,19 @@ namespace {
 
 // Neighbours of Meta that are written together.
 static_assert(offsetof(Meta, target_group) == offsetof(Meta, risk_centi) + 2 &&
-              offsetof(TargetRow, risk) == 4 && offsetof(TargetRow, group) == 6);
+              offsetof(TargetRow, risk) == 4 && offsetof(TargetRow, group) == 6 &&
+              offsetof(Meta, comms_degraded) == offsetof(Meta, levels) + 1);
+
+// In OperatorRow::packed.
+constexpr uint32_t kRoles = (1u << kRoleBits) - 1, kMfaLevel = 0xf000'0000;
 
 // An operator of several organisations, one whose MFA level has expired, or nobody, and whoever is
-// not in the row of its home.
-[[gnu::noinline]] void find_operator(const Operators& table, Meta& m, uint32_t now_s) noexcept {
-  m.role_bits = m.levels = 0;
+// not in the row of its home. As OperatorRow::packed.
+[[gnu::noinline]] uint32_t find_operator(const Operators& table, const Meta& m,
+                                         uint32_t now_s) noexcept {
   const OperatorRow* row = find(table, m.operator_id);
-  if (row == nullptr || !is_member(table, *row, m.org)) return;
-  m.role_bits = row->role_bits();
-  m.levels = now_s <= row->mfa_last_s ? row->levels() : row->clearance();
+  if (row == nullptr || !is_member(table, *row, m.org)) return 0;
+  return now_s <= row->mfa_last_s ? row->packed : row->packed & ~kMfaLevel;
 }
 
 // A row whole: id below, risk and group above.
@@ -74,11 +77,15 @@ uint32_t said_of(const Targets& table, const TargetRow& home, uint32_t id) noexc
   return static_cast<uint32_t>(row) == id || said == 0 ? said : find_target(table, id);
 }
 
-void set_target(Meta& m, uint32_t said) noexcept {
+// `packed`: of the operator; `said`: of the target.
+[[gnu::always_inline]] inline void set(Meta& m, uint32_t packed, uint32_t said) noexcept {
+  m.role_bits = packed & kRoles;
+  static_assert(TargetRow::kComms == 0x8000);
+  const auto levels_and_degraded =
+      static_cast<uint16_t>(packed >> kRoleBits | (said >> 15 & 1) << 8);
+  std::memcpy(&m.levels, &levels_and_degraded, sizeof levels_and_degraded);
   const uint32_t risk_and_group = said & ~uint32_t{TargetRow::kUsed | TargetRow::kComms};
   std::memcpy(&m.risk_centi, &risk_and_group, sizeof risk_and_group);
-  static_assert(TargetRow::kComms == 0x8000);
-  m.comms_degraded = (said >> 15 & 1) != 0;
 }
 
 // kTargets: there are some. Where there are none, as where targets are not told apart, nothing is
@@ -92,18 +99,15 @@ void run_with(const Table& table, Burst& burst, const Selection& live, uint32_t 
   const uint32_t operators_shift = operators.shift, targets_shift = targets.shift;
   for_each(burst, live, [&](Meta& m) __attribute__((always_inline)) {
     const OperatorRow& home = operator_rows[home_of(m.operator_id, operators_shift)];
+    uint32_t packed = home.packed;
     // No row says that it is for kNoOrg, and a free one not that it is for some.
-    if (home.id == m.operator_id && now_s <= home.mfa_last_s &&
-        (home.orgs == m.org || (home.orgs == kEveryOrg && m.org != kNoOrg))) [[likely]] {
-      m.role_bits = home.role_bits();
-      m.levels = home.levels();
-    } else {
-      find_operator(operators, m, now_s);
-    }
+    if (home.id != m.operator_id || now_s > home.mfa_last_s ||
+        (home.orgs != m.org && (home.orgs != kEveryOrg || m.org == kNoOrg))) [[unlikely]]
+      packed = find_operator(operators, m, now_s);
     uint32_t said = 0;
     if (kTargets)
       said = said_of(targets, target_rows[home_of(m.target_id, targets_shift)], m.target_id);
-    set_target(m, said);
+    set(m, packed, said);
   });
 }
 

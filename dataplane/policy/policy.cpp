@@ -108,11 +108,12 @@ enum class Evaluated { all_allowed, some_refused, some_held_before };
 
 // What a burst's commands are told, by OR.
 struct Told {
-  uint32_t decisions = 0, origins = 0;
+  uint32_t decisions = 0;
+  uint8_t origins = 0;
 
   [[gnu::always_inline]] void tell(Meta& m, uint32_t decision, uint64_t version) noexcept {
     decisions |= decision;
-    origins |= static_cast<uint32_t>(m.origin);
+    origins |= static_cast<uint8_t>(m.origin);
     set_allowed(m, decision, version);
   }
   static_assert(Origin::wire == Origin{0} && Origin::intake == Origin{1});  // the others: held

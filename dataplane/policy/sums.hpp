@@ -5,24 +5,30 @@
 // of adds nothing. Built by control/policy/sums.cpp.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
 #include "dataplane/core/burst.hpp"
 
 namespace lf::policy {
 
 struct Sums {
   static constexpr uint32_t kRisks = 1u << 14;  // identity gives no greater ones
-  uint16_t levels[256] = {};                    // by Meta::levels: clearance and MFA level
+  // By Meta::levels (clearance and MFA level) and comms_degraded, which are neighbours.
+  uint16_t levels_and_comms[512] = {};
   uint16_t severity[256] = {};
   uint16_t intent[256] = {};
-  uint16_t comms[2] = {};
   uint16_t risk[kRisks] = {};
 
   // Added up in 16 bits, as wide as the tables are: a step for each of them less.
   uint16_t of(const Meta& m) const noexcept {
-    uint16_t sum = levels[m.levels];
+    static_assert(offsetof(Meta, comms_degraded) == offsetof(Meta, levels) + 1);
+    uint16_t both;
+    std::memcpy(&both, &m.levels, sizeof both);
+    uint16_t sum = levels_and_comms[both];
     sum = static_cast<uint16_t>(sum + severity[m.severity]);
     sum = static_cast<uint16_t>(sum + intent[m.intent]);
-    sum = static_cast<uint16_t>(sum + comms[m.comms_degraded]);
     return static_cast<uint16_t>(sum + risk[m.risk_centi]);
   }
 };
