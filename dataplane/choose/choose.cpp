@@ -152,9 +152,9 @@ Draws draws_of(const Table& table, ServiceIndex index) noexcept {
   return {index, s.primary.count, table.columns.data() + s.primary.first};
 }
 
-// Numbers for one burst's first draws: each follows from the one before by a multiplication, and the
-// first is from the worker's own, made odd. The lowest bits of such a sequence are poor, but of a pool
-// of n columns draw() uses the upper 32 + log2(n) bits.
+// Numbers for one burst's first draws: each follows from the one before by a multiplication, and
+// the first is from the worker's own, made odd. The lowest bits of such a sequence are poor, but of
+// a pool of n columns draw() uses the upper 32 + log2(n) bits.
 class BurstRandom {
  public:
   explicit BurstRandom(uint64_t first) noexcept : state_(first | 1) {}

@@ -43,9 +43,9 @@ Image image_of(const Node& node) noexcept {
   std::memcpy(image.bytes + kEnds, &ends, sizeof ends);
 
   // What a datagram has less than before, the checksum has more (RFC 1624). IPv4's: five words of
-  // the frame are subtracted (rewrite.cpp), the checksum and both addresses, and the TTL becomes one
-  // less. UDP's: seven are added, both addresses, both ports and the checksum. A multiple of 0xffff
-  // changes no checksum.
+  // the frame are subtracted (rewrite.cpp), the checksum and both addresses, and the TTL becomes
+  // one less. UDP's: seven are added, both addresses, both ports and the checksum. A multiple of
+  // 0xffff changes no checksum.
   constexpr uint32_t kBias = 0x8000, kNothing = 0xffff;
   const uint32_t addresses = words_of(ends.source) + words_of(ends.destination);
   set_total(image.bytes + Image::kVector, 6 * kNothing - 5 * kBias + addresses - 1);

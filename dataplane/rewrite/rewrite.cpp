@@ -278,9 +278,9 @@ uint32_t to_usual_nodes(const forward::Table& table, const net::Ports& ports, Bu
   uint64_t offloads = 0;
   const uint32_t done =
       is_run(live) ? fours_to_nodes(images, burst, live.count, offloads,
-                                    [first = size_t{live.index[0]}](uint32_t k) { return first + k; })
+                                    [first = live.index[0]](size_t k) { return first + k; })
                    : fours_to_nodes(images, burst, live.count, offloads,
-                                    [&](uint32_t k) { return size_t{live.index[k]}; });
+                                    [&](size_t k) { return size_t{live.index[k]}; });
   constexpr uint64_t kPartial = RTE_MBUF_F_RX_L4_CKSUM_NONE;
   if ((offloads & kPartial) == kPartial) [[unlikely]]
     complete_checksums(ports, burst, live, done);
