@@ -139,16 +139,16 @@ struct World {
   std::vector<const NodeStats*> all_nodes;
 
   explicit World(const Options& o) : config(make_config(o)), nat(config.flows.nat) {
+    const uint32_t all = o.workers + o.idle;
     config.ledger.entries = o.entries;
     const uint64_t hz = rte_get_tsc_hz();
     must(slots.sync(config));
     port.name = "lan";
     port.id = 0;
     port.mac = {{2, 0, 0, 0, 0, 1}};
-    ledger = must(daemon::LedgerMemory::create(config.ledger, {rte_rdtsc(), clock.unix_us(), hz},
-                                               o.workers));
-    quotas = must(quota::Quotas::create(config, slots, o.workers, hz, rte_rdtsc()));
-    policy = must(policy::Engine::create(config, clock, o.workers));
+    ledger = must(daemon::LedgerMemory::create(config.ledger, {rte_rdtsc(), clock.unix_us(), hz}, all));
+    quotas = must(quota::Quotas::create(config, slots, all, hz, rte_rdtsc()));
+    policy = must(policy::Engine::create(config, clock, all));
     wall.set(rte_rdtsc(), static_cast<uint64_t>(clock.unix_us()), hz);
     fill_ledger(ledger->ledger(), o.ledger);
     shared.ledger = &ledger->ledger();
@@ -186,11 +186,11 @@ struct World {
                                     .forward = *snapshot.forward,
                                     .alive = {},
                                     .tsc_hz = hz});
-    for (uint32_t w = 0; w < o.workers; ++w) {
+    for (uint32_t w = 0; w < all; ++w) {
       workers.push_back(std::make_unique<Worker>());
       all_nodes.push_back(workers.back()->nodes.get());
     }
-    for (uint32_t w = 0; w < o.workers; ++w) start(o, *workers[w], static_cast<uint8_t>(w));
+    for (uint32_t w = 0; w < all; ++w) start(o, *workers[w], static_cast<uint8_t>(w));
   }
 
   // Nanoseconds a packet by stage, over all bursts of all workers.
@@ -218,7 +218,7 @@ struct World {
     if (o.audit) worker.audit = std::make_unique<audit::Ring>(1u << 16);
     worker.pipeline = std::make_unique<pipeline::Pipeline>(
         pipeline::Pipeline::Setup{.worker = number,
-                                  .workers = o.workers,
+                                  .workers = o.workers + o.idle,
                                   .shared = &shared,
                                   .stats = &worker.stats,
                                   .node_stats = worker.nodes.get(),
@@ -411,6 +411,7 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember({"nat", "dsr-l2", "ipip", "gue"}));
   app.add_option("--workers", o.workers, "workers at the same time, a CPU each; times are of all")
       ->check(CLI::Range(1u, 32u));
+  app.add_option("--idle", o.idle, "workers beside them that get nothing: what one of several takes");
   app.add_option("--policy", o.policy, "file of rules; default: those that ship");
   app.add_option("--pcap", o.pcap, "write the frames there, for testpmd");
   app.add_flag("--stages", o.stages, "time each stage too, of every burst: adds a look at the TSC a stage");

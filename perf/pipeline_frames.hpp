@@ -37,6 +37,7 @@ struct Options {
   uint32_t nat = 0;    // places for translated flows; 0: twice the flows
   std::string mode = "nat";
   uint32_t workers = 1;  // at the same time, over the same tables, ledger and quotas
+  uint32_t idle = 0;     // workers beside them that get nothing
   std::string policy;    // file of rules
   std::string pcap;
 };
