@@ -7,7 +7,7 @@
 #include <cstring>
 
 #include "dataplane/core/metas.hpp"
-#include "dataplane/ledger/admit_alone.hpp"
+#include "dataplane/ledger/enter.hpp"
 #include "dataplane/ledger/hash_lanes.hpp"
 
 namespace lf::dedup {
@@ -50,11 +50,12 @@ ledger::Command command_of(const State& state, const Meta& m, uint32_t i) noexce
 
 // Enters fresh commands from the front, as long as there is little to it; each is made where it is
 // entered. Returns how many of the selection, in which there is nothing between them.
+template <bool kAlone>
 uint32_t enter_front(Ledger& ledger, State& state, Burst& burst, const Selection& commands,
                      Tsc now) noexcept {
   const uint32_t first = commands.index[0];
   Meta* const meta = metas(burst) + first;
-  return ledger.admit_front(
+  return ledger.admit_front<kAlone>(
       commands.count, now, state.counts,
       [&state, meta, first](uint32_t k, ledger::Command& command) {
         if (state.made[first + k] != made_for(meta[k])) [[unlikely]]
@@ -254,7 +255,11 @@ void run(Ledger& ledger, State& state, Burst& burst, Selection& commands, Tsc no
   const uint32_t count = commands.count;
   state.deferred.count = 0;
   if (count == 0) return;
-  const uint32_t front = is_run(commands) ? enter_front(ledger, state, burst, commands, now) : 0;
+  uint32_t front = 0;
+  if (is_run(commands)) {
+    front = ledger.is_alone() ? enter_front<true>(ledger, state, burst, commands, now)
+                              : enter_front<false>(ledger, state, burst, commands, now);
+  }
   if (front != count) run_rest(ledger, state, burst, commands, front, now);
   state.forget_hashes();
 }

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <bit>
 
-#include "dataplane/ledger/admit_alone.hpp"
+#include "dataplane/ledger/enter.hpp"
 
 namespace lf::ledger {
 namespace {
@@ -39,7 +39,7 @@ void Ledger::look_up(const Command& command, uint32_t epoch, Plan& plan) noexcep
   plan.expected_hi = victim.hi;
   plan.desired_hi = new_hi(command, epoch, victim);
   plan.alike = front.alike;
-  plan.unsteady = (next & kTorn) | ((front.laps >> Bucket::way_at(place) ^ victim.hi >> 63) & 1) |
+  plan.unsteady = (next & kTorn) | uint32_t{is_filled(front.laps, victim)} |
                   (b.way(0).hi.load(std::memory_order_acquire) != view.first);
   const State state = victim.state();
   plan.barred = state == State::writing;
@@ -56,11 +56,11 @@ void Ledger::look_up(const Command& command, uint32_t epoch, Plan& plan) noexcep
   plan.live_age = static_cast<uint8_t>(age + 1);
 }
 
-// Those that the short way leaves go the way that all workers' do.
-void Ledger::admit_alone(const Command* commands, uint32_t count, uint32_t epoch, Tally& tally,
-                         Admission* out) noexcept {
+template <bool kAlone>
+void Ledger::admit_in_turn(const Command* commands, uint32_t count, uint32_t epoch, Tally& tally,
+                           Admission* out) noexcept {
   for (;;) {
-    const uint32_t entered = enter_alone(
+    const uint32_t entered = enter<kAlone>(
         count, epoch, tally,
         [commands](uint32_t k, Command& command) {
           command = commands[k];
@@ -71,55 +71,34 @@ void Ledger::admit_alone(const Command* commands, uint32_t count, uint32_t epoch
           out[k].result = Lookup::fresh;
         });
     if (entered == count) return;
-    Plan plan;
-    look_up(commands[entered], epoch, plan);
-    admit_slowly(commands[entered], epoch, plan, tally, out[entered]);
+    admit_slowly(commands[entered], epoch, tally, out[entered]);
     commands += entered + 1;
     out += entered + 1;
     count -= entered + 1;
   }
 }
 
-// Two rounds: first all buckets are read, so that waiting for memory overlaps, then slots are
-// swapped, which does not. What the first round saw may be out of date: then a swap fails.
 uint32_t Ledger::admit(const Command* commands, uint32_t count, Tsc now, Counts& counts,
                        Admission* out) noexcept {
   const uint32_t epoch = epoch_of(now);
   Tally tally;
-  if (lone_worker_) {
-    admit_alone(commands, count, epoch, tally, out);
-    tally.add_to(counts);
-    return tally.fresh;
-  }
-  Plan plans[kBurstMax];
-  for (uint32_t k = 0; k < count; ++k) look_up(commands[k], epoch, plans[k]);
-  for (uint32_t k = 0; k < count; ++k) {
-    Plan& plan = plans[k];
-    if (plan.simple()) [[likely]] {
-      const uint64_t lo = commands[k].hash.lo;
-      if (plan.slot->replace(plan.expected(), {lo, plan.desired_hi})) [[likely]] {
-        out[k].ref = plan.ref;
-        out[k].result = Lookup::fresh;
-        tally.entered(plan);
-        continue;
-      }
-      ++tally.contended;
-      plan.unsteady = 1;
-    }
-    admit_slowly(commands[k], epoch, plan, tally, out[k]);
-  }
+  if (lone_worker_)
+    admit_in_turn<true>(commands, count, epoch, tally, out);
+  else
+    admit_in_turn<false>(commands, count, epoch, tally, out);
   tally.add_to(counts);
   return tally.fresh;
 }
 
-// `plan`: the first look's.
-void Ledger::admit_slowly(const Command& command, uint32_t epoch, Plan& plan, Tally& tally,
+// What the short way leaves.
+void Ledger::admit_slowly(const Command& command, uint32_t epoch, Tally& tally,
                           Admission& out) noexcept {
+  Plan plan;
   bool share_met = false;
   out.ref = 0;
   out.result = Lookup::full;
   for (uint32_t looks = 0; looks < kLooksMax; ++looks) {
-    if (looks != 0) look_up(command, epoch, plan);
+    look_up(command, epoch, plan);
     if (plan.unsteady != 0) continue;
     bool changed = false;
     for (uint32_t left = plan.alike; left != 0 && !changed; left &= left - 1) {

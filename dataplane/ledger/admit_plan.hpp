@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the files that get commands into the ledger share: admit.cpp, admit_alone.hpp.
+// What the files that get commands into the ledger share: admit.cpp, enter.hpp.
 #pragma once
 
 #include <cstdint>
@@ -33,7 +33,6 @@ struct Ledger::Plan {
   uint8_t own;        // when shielded: ways of the command's group
 
   Word expected() const noexcept { return {expected_lo, expected_hi}; }
-  bool simple() const noexcept { return (alike | unsteady | barred) == 0; }
 };
 
 // A burst's counts: added up here, written once.

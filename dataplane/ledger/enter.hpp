@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// How a lone worker's commands get into the ledger: nobody else enters any, so that one look holds
-// until the entry is made. In a header, so that who asks can make each command where it is entered
-// and keep the answer where it belongs. Of use to admit.cpp and the dedup stage alone.
+// The short way into the ledger, one look and one change: the change is a swap that says that what
+// the look saw still holds (ledger.hpp), or a lone worker's store, as nobody else enters any. In a
+// header, so that who asks can make each command where it is entered and keep the answer where it
+// belongs. Of use to admit.cpp and the dedup stage alone.
 #pragma once
 
 #include <bit>
@@ -24,9 +25,10 @@ constexpr uint32_t rotated(uint32_t ways, uint32_t first) noexcept {
   return (ways | ways << kWays) >> first & kAllWays;
 }
 
-// Enters a command in a bucket full of live entries: over the one at `first`, which is next, or
-// when the share rule protects that, over its organisation's own oldest one, after those before it
-// were passed over. Returns its entry; 0: nothing was changed, because there is more to it.
+// Of a lone worker: enters a command in a bucket full of live entries, over the one at `first`,
+// which is next, or when the share rule protects that, over its organisation's own oldest one,
+// after those before it were passed over. Returns its entry; 0: nothing was changed, because there
+// is more to it.
 [[gnu::always_inline]] inline Ref Ledger::enter_over_live(const Command& command, Bucket& b,
                                                           const View& view, uint32_t first,
                                                           uint32_t epoch, Tally& tally) noexcept {
@@ -61,14 +63,37 @@ constexpr uint32_t rotated(uint32_t ways, uint32_t first) noexcept {
   return ref_of(command.hash, place);
 }
 
-// One round, as mostly no swap keeps what follows waiting. Mostly the next slot is empty, and
-// nothing else need be known.
-template <typename CommandAt, typename Entered>
-[[gnu::always_inline]] inline uint32_t Ledger::enter_alone(uint32_t count, uint32_t epoch,
-                                                           Tally& tally, CommandAt&& command_at,
-                                                           Entered&& entered) noexcept {
-  const uint32_t over_live = tally.evicted_early;
-  uint32_t k = 0;
+// Of several workers: enters a command over what `slot` holds, which is next, where it simply may.
+[[gnu::always_inline]] inline Ref Ledger::enter_over_other(const Command& command,
+                                                           const View& view, Slot& slot,
+                                                           const Word& victim, uint32_t epoch,
+                                                           Tally& tally) noexcept {
+  const State state = victim.state();
+  const uint32_t age = age_of(victim, epoch);
+  const bool live = age <= kWindowEpochs;
+  if (state == State::writing) return 0;
+  if (live) {
+    const Rest rest = rest_of(view, command.group(), epoch);
+    if (rest.free != 0 || state == State::accepted) return 0;
+    if (static_cast<uint32_t>(std::popcount(rest.own)) >= share_ways_ &&
+        victim.group() != command.group())
+      return 0;
+  }
+  if (!slot.replace(victim, {command.hash.lo, new_hi(command, epoch, victim)})) {
+    ++tally.contended;
+    return 0;
+  }
+  tally.evicted_early += live;
+  tally.evicted_epochs += live ? age : 0;
+  return ref_of(command.hash, slot);
+}
+
+// Mostly the next slot is empty, and nothing else need be known.
+template <bool kAlone, typename CommandAt, typename Entered>
+[[gnu::always_inline]] inline uint32_t Ledger::enter(uint32_t count, uint32_t epoch, Tally& tally,
+                                                     CommandAt&& command_at,
+                                                     Entered&& entered) noexcept {
+  uint32_t k = 0, over_others = 0;
   for (; k < count; ++k) {
     Command command;
     if (!command_at(k, command)) [[unlikely]]
@@ -79,31 +104,43 @@ template <typename CommandAt, typename Entered>
     const uint32_t next = kNext[front.laps];
     Slot& slot = slot_at(b, next);
     __builtin_prefetch(&flight_at(b, next), 1);  // record_sent() will write it
-    const Word victim{0, slot.hi.load(std::memory_order_acquire)};
+    const Word victim{kAlone ? 0 : slot.lo.load(std::memory_order_acquire),
+                      slot.hi.load(std::memory_order_acquire)};
     if ((front.alike | (next & kTorn)) != 0) [[unlikely]]
       break;
-    if ((victim.hi & kStateInHi) == 0) [[likely]] {
-      slot.set({command.hash.lo, new_hi(command, epoch, victim)});
-      entered(k, ref_of(command.hash, slot));
+    if (!kAlone && (is_filled(front.laps, victim) ||
+                    b.way(0).hi.load(std::memory_order_acquire) != view.first)) [[unlikely]]
+      break;
+    if ((victim.hi & kStateInHi) != 0) [[unlikely]] {
+      const Ref ref =
+          kAlone ? enter_over_live(command, b, view, Bucket::way_at(place_in(next)), epoch, tally)
+                 : enter_over_other(command, view, slot, victim, epoch, tally);
+      if (ref == 0) [[unlikely]]
+        break;
+      ++over_others;
+      entered(k, ref);
       continue;
     }
-    const Ref ref = enter_over_live(command, b, view, Bucket::way_at(place_in(next)), epoch, tally);
-    if (ref == 0) [[unlikely]]
+    const Word word{command.hash.lo, new_hi(command, epoch, victim)};
+    if (kAlone) {
+      slot.set(word);
+    } else if (!slot.replace(victim, word)) [[unlikely]] {
+      ++tally.contended;
       break;
-    entered(k, ref);
+    }
+    entered(k, ref_of(command.hash, slot));
   }
   tally.fresh += k;
-  tally.occupied += k - (tally.evicted_early - over_live);
+  tally.occupied += k - over_others;
   return k;
 }
 
-template <typename CommandAt, typename Entered>
+template <bool kAlone, typename CommandAt, typename Entered>
 [[gnu::always_inline]] inline uint32_t Ledger::admit_front(uint32_t count, Tsc now, Counts& counts,
                                                            CommandAt&& command_at,
                                                            Entered&& entered) noexcept {
-  if (!lone_worker_) return 0;
   Tally tally;
-  const uint32_t k = enter_alone(count, epoch_of(now), tally, command_at, entered);
+  const uint32_t k = enter<kAlone>(count, epoch_of(now), tally, command_at, entered);
   tally.add_to(counts);
   return k;
 }

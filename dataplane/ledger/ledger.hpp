@@ -177,10 +177,11 @@ class Ledger {
   // Returns how many of them are fresh.
   uint32_t admit(const Command* commands, uint32_t count, Tsc now, Counts& counts,
                  Admission* out) noexcept;
-  // A lone worker's short way (ledger/admit_alone.hpp): enters commands from the front as long as
-  // they are fresh and there is little to it. `command_at`: bool(k, Command&), false: stop before
-  // it; `entered`: void(k, Ref). Returns how many were entered; admit() takes those that are left.
-  template <typename CommandAt, typename Entered>
+  // The short way (ledger/enter.hpp): enters commands from the front as long as they are fresh and
+  // there is little to it. `command_at`: bool(k, Command&), false: stop before it; `entered`:
+  // void(k, Ref). Returns how many were entered; admit() takes those that are left. kAlone: as
+  // is_alone() says.
+  template <bool kAlone, typename CommandAt, typename Entered>
   uint32_t admit_front(uint32_t count, Tsc now, Counts& counts, CommandAt&& command_at,
                        Entered&& entered) noexcept;
 
@@ -191,7 +192,7 @@ class Ledger {
   Sent record_sent(Ref ref, const FlightWords& f, bool again, Tsc now, Counts& counts) noexcept;
 
   // The short way of record_sent(), for a command that was admitted as fresh in this burst. False:
-  // it takes the other. `epoch`: of now. kAlone: as is_alone() says.
+  // it takes the other. `epoch`: of now. kAlone: as above.
   template <bool kAlone>
   bool record_fresh(Ref ref, const FlightWords& f, uint32_t epoch) noexcept {
     Slot& s = slot(ref);
@@ -202,9 +203,9 @@ class Ledger {
         [[unlikely]]
       return false;
     flight(ref).store(f);
-    const Word sent{word.lo, word.hi ^ kFreshToSent};
-    if (!kAlone) return s.replace(word, sent);
-    s.hi.store(sent.hi, std::memory_order_release);  // too young for sweep() to look at
+    const uint64_t sent = word.hi ^ kFreshToSent;
+    if (!kAlone) return s.replace_hi(word.hi, sent);  // it may be passed over meanwhile
+    s.hi.store(sent, std::memory_order_release);      // too young for sweep() to look at
     return true;
   }
 
@@ -288,15 +289,17 @@ class Ledger {
   struct Tally;
 
   void look_up(const Command& command, uint32_t epoch, Plan& plan) noexcept;
-  void admit_alone(const Command* commands, uint32_t count, uint32_t epoch, Tally& tally,
-                   Admission* out) noexcept;
-  template <typename CommandAt, typename Entered>
-  uint32_t enter_alone(uint32_t count, uint32_t epoch, Tally& tally, CommandAt&& command_at,
-                       Entered&& entered) noexcept;
+  template <bool kAlone>
+  void admit_in_turn(const Command* commands, uint32_t count, uint32_t epoch, Tally& tally,
+                     Admission* out) noexcept;
+  template <bool kAlone, typename CommandAt, typename Entered>
+  uint32_t enter(uint32_t count, uint32_t epoch, Tally& tally, CommandAt&& command_at,
+                 Entered&& entered) noexcept;
   Ref enter_over_live(const Command& command, Bucket& b, const View& view, uint32_t first,
                       uint32_t epoch, Tally& tally) noexcept;
-  void admit_slowly(const Command& command, uint32_t epoch, Plan& plan, Tally& tally,
-                    Admission& out) noexcept;
+  Ref enter_over_other(const Command& command, const View& view, Slot& slot, const Word& victim,
+                       uint32_t epoch, Tally& tally) noexcept;
+  void admit_slowly(const Command& command, uint32_t epoch, Tally& tally, Admission& out) noexcept;
   uint32_t enter_over_own(const Command& command, uint32_t epoch, uint32_t most, Plan& plan,
                           Tally& tally) noexcept;
   bool change(Slot& slot, const Word& from, const Word& to, uint32_t epoch) noexcept;

@@ -157,6 +157,11 @@ inline constexpr auto kNext = [] {
   }
   return table;
 }();
+// Whether that slot has been filled since the look: until then its lap is that of the last way, in
+// every order of the bits that is not torn.
+inline bool is_filled(uint32_t laps, const Word& next) noexcept {
+  return laps >> (kWays - 1) != next.lap();
+}
 // The place of that slot. The table has its distance, so that this costs a mask.
 constexpr uint32_t place_in(uint32_t next) noexcept { return next / sizeof(Slot) % kWays; }
 

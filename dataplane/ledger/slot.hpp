@@ -127,6 +127,13 @@ struct alignas(16) Slot {
                                         both(desired));
   }
 
+  // hi alone, which takes less time, by the owner of an accepted entry, whose lo stays: another
+  // command's hi would have to be equal, epoch, lap, round and 30 bits of hash included.
+  bool replace_hi(uint64_t expected, uint64_t desired) noexcept {
+    return hi.compare_exchange_strong(expected, desired, std::memory_order_acq_rel,
+                                      std::memory_order_relaxed);
+  }
+
   // Without a look at what is there: for the only thread that changes this slot now. One store of
   // both words; where a reader sees them apart, load() notices.
   void set(const Word& desired) noexcept {

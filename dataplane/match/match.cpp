@@ -188,9 +188,14 @@ class Recorder {
         stamp_(ledger::stamp_of(now)),
         epoch_(ledger.epoch_of(now)) {}
 
-  // kUsual: of a lone worker, off the wire, and nothing is between them.
-  template <bool kUsual>
+  enum class How : uint8_t {
+    usual_alone,   // of a lone worker, off the wire, and nothing is between them
+    usual_shared,  // of several workers, the same
+    any
+  };
+  template <How kHow>
   void record() noexcept {
+    constexpr bool kUsual = kHow != How::any;
     const Meta* const meta = metas(burst_);
     const uint32_t base = kUsual ? commands_.index[0] : 0, count = commands_.count;
     const auto at = [this, base](uint32_t k) { return kUsual ? base + k : commands_.index[k]; };
@@ -203,7 +208,7 @@ class Recorder {
       if (to.mode != forward::Mode::proxy) [[unlikely]] {
         for (; k < end; ++k) record_any(at(k), false);
       } else if (kUsual) {
-        record_usual(at(k), end - k, watch);
+        record_usual<kHow == How::usual_alone>(at(k), end - k, watch);
         k = end;
       } else {
         for (; k < end; ++k)
@@ -226,6 +231,7 @@ class Recorder {
   }
 
   // The short way.
+  template <bool kAlone>
   [[gnu::always_inline]] void record_usual(uint32_t first, uint32_t count,
                                            Timeouts::Run& watch) noexcept {
     const Meta* m = metas(burst_) + first;
@@ -233,7 +239,7 @@ class Recorder {
     NodeStats* const nodes = state_.nodes;
     for (const Meta* const end = m + count; m != end; ++m, ++packet) {
       if (!m->is_retry &&
-          ledger_.record_fresh<true>(m->ledger_ref, flight_of(*packet, *m, moment_), epoch_))
+          ledger_.record_fresh<kAlone>(m->ledger_ref, flight_of(*packet, *m, moment_), epoch_))
           [[likely]] {
         nodes[m->node].sent.add(1);
       } else if (!record_any(static_cast<uint32_t>(m - burst_.meta), true)) {
@@ -337,10 +343,12 @@ void record_sent(const Table& table, Ledger& ledger, State& state, const Burst& 
                  const Selection& commands, uint64_t from_control, Tsc now) noexcept {
   if (commands.count == 0) return;
   Recorder recorder(table, ledger, state, burst, commands, from_control, now);
-  if (ledger.is_alone() && from_control == 0 && is_run(commands)) [[likely]]
-    recorder.record<true>();
+  if (from_control != 0 || !is_run(commands)) [[unlikely]]
+    recorder.record<Recorder::How::any>();
+  else if (ledger.is_alone())
+    recorder.record<Recorder::How::usual_alone>();
   else
-    recorder.record<false>();
+    recorder.record<Recorder::How::usual_shared>();
 }
 
 void not_sent(Ledger& ledger, State& state, const Burst& burst, uint32_t i, Tsc sent) noexcept {
