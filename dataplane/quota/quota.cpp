@@ -34,51 +34,47 @@ void know(const Table& t, Scratch& s) noexcept {
   std::fill(std::begin(s.known), std::end(s.known), Known{});
 }
 
-Bounds known_bounds(const Table& t, Scratch& s, Limit limit) noexcept {
+const Known& known(const Table& t, Scratch& s, Limit limit) noexcept {
   static_assert(kKnown == 16);
   Known& known = s.known[(limit * 0x9e3779b1u) >> 28];
   if (known.limit != limit) [[unlikely]]
     known = {limit, bounds_of(t, limit)};
-  return known.bounds;
+  return known;
 }
 
 void start_group(const Table& t, Scratch& s, Group& g, Key key, Limit limit) noexcept {
+  static_cast<Known&>(g) = known(t, s, limit);
   g.key = key;
-  g.limit = limit;
   g.want = 0;
-  g.bounds = known_bounds(t, s, limit);
 }
 
 // A place in the hash holds the round in which it was taken and the number of what took it: what
 // an earlier burst left is of another round, so nothing has to be cleared.
-uint16_t org_group(const Table& t, Scratch& s, OrgIndex org) noexcept {
+OrgGroup& org_group(const Table& t, Scratch& s, OrgIndex org) noexcept {
   const Key key = org_key(org);
   uint32_t p = place_of(org);
-  for (; s.org_places[p] >> 8 == s.round; p = (p + 1) % kPlaces)
-    if (s.orgs[s.org_places[p] & 0xff].key == key) return s.org_places[p] & 0xff;
-  const uint16_t o = s.orgs_used++;
-  s.org_places[p] = s.round << 8 | o;
+  for (; s.places[p] >> 8 == s.round; p = (p + 1) % kPlaces)
+    if (s.orgs[s.places[p] & 0xff].key == key) return s.orgs[s.places[p] & 0xff];
+  const uint32_t o = s.orgs_used++;
+  s.places[p] = s.round << 8 | o;
   start_group(t, s, s.orgs[o], key, t.org_limits[org]);
-  return o;
+  std::fill(std::begin(s.orgs[o].lane_of), std::end(s.orgs[o].lane_of), kNoLane);
+  return s.orgs[o];
 }
 
-uint8_t lane_of(const Table& t, Scratch& s, Key key, OrgIndex org, IntentIndex intent) noexcept {
-  uint32_t p = place_of(key);
-  for (; s.places[p] >> 8 == s.round; p = (p + 1) % kPlaces)
-    if (s.lanes[s.places[p] & 0xff].own.key == key) return s.places[p] & 0xff;
-  const uint16_t l = s.lanes_used++;
-  s.places[p] = s.round << 8 | l;
+uint8_t start_lane(const Table& t, Scratch& s, const OrgGroup& group, OrgIndex org,
+                   IntentIndex intent) noexcept {
+  const uint32_t l = s.lanes_used++;
   Lane& lane = s.lanes[l];
-  start_group(t, s, lane.own, key, t.intent_limits[org].by_intent[intent]);
-  lane.org = org_group(t, s, org);
+  start_group(t, s, lane.own, intent_key(org, intent), t.intent_limits[org].by_intent[intent]);
+  lane.org = static_cast<uint16_t>(&group - s.orgs);
   return static_cast<uint8_t>(l);
 }
 
 void start_round(Scratch& s) noexcept {
-  s.lanes_used = s.orgs_used = s.counted = 0;
+  s.lanes_used = s.orgs_used = 0;
   if (++s.round <= kRoundMax) return;
   std::fill(std::begin(s.places), std::end(s.places), 0);
-  std::fill(std::begin(s.org_places), std::end(s.org_places), 0);
   s.round = 1;
 }
 
@@ -86,28 +82,25 @@ bool costs_quota(const Table& t, const Meta& m) noexcept {
   return !m.is_retry && m.org < t.org_limits.size();
 }
 
-// Which packets cost quota, which lane each is in, and how many packets each lane has.
+// Which lane each packet that costs quota is in, and how many packets each lane has.
 void gather(const Table& t, Scratch& s, const Burst& burst, const Selection& live,
             uint16_t from) noexcept {
   start_round(s);
-  const Meta* meta = metas(burst);
-  uint16_t counted = 0;
-  for (uint16_t k = from; k < live.count; ++k) {
-    const uint8_t i = live.index[k];
+  const Meta* const meta = metas(burst);
+  const auto orgs = static_cast<uint32_t>(t.org_limits.size());
+  OrgIndex previous = kNoOrg;
+  OrgGroup* org = nullptr;
+  for (uint32_t k = from; k < live.count; ++k) {
+    const uint32_t i = live.index[k];
     const Meta& m = meta[i];
-    s.position[counted] = i;
-    if (!costs_quota(t, m)) continue;
-    ++counted;
-  }
-  s.counted = counted;
-  Key previous = ~Key{0};
-  uint8_t lane = 0;
-  for (uint16_t k = 0; k < counted; ++k) {
-    const uint8_t i = s.position[k];
-    const Meta& m = meta[i];
-    const Key key = intent_key(m.org, m.intent_index);
-    if (key != previous) lane = lane_of(t, s, key, m.org, m.intent_index);
-    previous = key;
+    if (m.is_retry || m.org >= orgs) [[unlikely]]
+      continue;
+    if (m.org != previous) {
+      org = &org_group(t, s, m.org);
+      previous = m.org;
+    }
+    uint8_t& lane = org->lane_of[m.intent_index];
+    if (lane == kNoLane) lane = start_lane(t, s, *org, m.org, m.intent_index);
     s.lane_of[i] = lane;
     ++s.lanes[lane].own.want;
   }
@@ -116,7 +109,7 @@ void gather(const Table& t, Scratch& s, const Burst& burst, const Selection& liv
 uint32_t room_of(const Table& t, Windows& w, Scratch& s, Key key, Limit limit, Step step,
                  uint64_t era) noexcept {
   if (limit == kUncounted) return w.room_uncounted(key);
-  return w.room(key, step, known_bounds(t, s, limit).allow_max, era);
+  return w.room(key, step, known(t, s, limit).bounds.allow_max, era);
 }
 
 // A command of a lone worker of which a key has no grant: mostly that key's first in a step.
@@ -195,9 +188,15 @@ uint32_t remaining_after(const Group& g, uint32_t count) noexcept {
 }
 
 // Reserves; true when all of it is in the allow tier.
-bool reserve_allowed(Windows& w, Group& g, Step step) noexcept {
+[[gnu::noinline]] bool reserve_anyhow(Windows& w, Group& g, Step step) noexcept {
   reserve_group(w, g, step);
   return g.got.granted == g.want && g.got.used + g.want <= g.bounds.allow_max;
+}
+
+// Mostly in one look and one swap.
+[[gnu::always_inline]] inline bool reserve_allowed(Windows& w, Group& g, Step step) noexcept {
+  return (g.counted() && w.reserve_simply(g.key, step, g.want, g.bounds.allow_max, g.got)) ||
+         reserve_anyhow(w, g, step);
 }
 
 // The intents first: an organisation is asked for no more than its intents have room for.

@@ -48,12 +48,16 @@ struct Delayed {
   Tsc due = 0;
 };
 
-// What run() keeps of one key between its passes.
-struct Group {
-  Key key = 0;
-  Limit limit = kUncounted;
-  uint32_t want = 0;
+// Bounds of a limit that was looked at: most keys have one of a few limits. Copied as a whole.
+struct alignas(16) Known {
+  Limit limit = kHard | kUncounted;  // of no key
   Bounds bounds;
+};
+
+// What run() keeps of one key between its passes.
+struct Group : Known {
+  Key key = 0;
+  uint32_t want = 0;
   Reservation got;
   // Only in bursts that need a look at each packet:
   uint32_t spent = 0;     // of what was granted
@@ -61,6 +65,13 @@ struct Group {
   Step room = 0;          // when it has room again; 0: not looked up yet
 
   bool counted() const noexcept { return limit != kUncounted; }  // has a window
+};
+
+inline constexpr uint8_t kNoLane = 0xff;
+
+// An organisation in the burst, and its lanes.
+struct OrgGroup : Group {
+  uint8_t lane_of[kIntentsMax] = {};
 };
 
 // The packets of one (organisation, intent) in the burst.
@@ -78,25 +89,17 @@ inline constexpr uint32_t kRoundMax = (1u << 24) - 1;
 
 inline constexpr uint32_t kKnown = 16;
 
-// Bounds of a limit that was looked at: most keys have one of a few limits.
-struct Known {
-  Limit limit = kHard | kUncounted;  // of no key
-  Bounds bounds;
-};
-
 struct Scratch {
-  uint16_t lanes_used = 0, orgs_used = 0, counted = 0;
+  uint16_t lanes_used = 0, orgs_used = 0;
   uint32_t round = 0;  // of the burst, 1..kRoundMax
   Tiers tiers;         // that known was worked out for
   Known known[kKnown];
   Lane lanes[kBurstMax];
-  Group orgs[kBurstMax];
-  uint8_t position[kBurstMax];  // in the burst, of those that cost quota
-  uint8_t lane_of[kBurstMax];   // by position in the burst
-  // Hashes: the round in which a place was taken, and 8 bits: of which lane, of which org. Sparse,
-  // so that most keys find theirs free, or their own, at once.
+  OrgGroup orgs[kBurstMax];
+  uint8_t lane_of[kBurstMax];  // by position in the burst, of those that cost quota
+  // A hash: the round in which a place was taken, and 8 bits: of which of `orgs`. Sparse, so that
+  // most organisations find theirs free, or their own, at once.
   uint32_t places[kPlaces] = {};
-  uint32_t org_places[kPlaces] = {};
 };
 
 // Per worker; allocated before the loop.
