@@ -95,6 +95,7 @@ void Pipeline::run_injected(const Snapshot& snapshot, Burst& burst, Tsc now, Out
 void Pipeline::begin(const Snapshot& snapshot, Burst& burst) noexcept {
   State& s = *state_;
   s.clock.begin(setup_.shared->sample_bursts.load(std::memory_order_relaxed));
+  s.all_sent = false;
   parse_all(snapshot, burst);
   s.clock.mark(Stage::parse, burst.count);
 }
@@ -268,6 +269,7 @@ void Pipeline::forward(const Snapshot& snapshot, Burst& burst, Selection& live, 
   if (some.replayable) keep_replayable(burst, live, now);
   if (some.retry) count_retries(burst, live);
   send_all(burst, live, some.several_ports, out);
+  s.all_sent = live.count == burst.count;
   s.clock.mark(Stage::rewrite, live.count);
   if (too_big.count == 0) return;
   for (const uint8_t i : too_big) {
@@ -347,6 +349,7 @@ void Pipeline::send(Burst& burst, uint8_t position, Outbox& out) noexcept {
 
 // Mostly all packets are on their way to somewhere.
 void Pipeline::free_rest(Burst& burst, Outbox& out) noexcept {
+  if (state_->all_sent) return;
   uintptr_t left = 0;
   for (uint32_t i = 0; i < burst.count; ++i) left |= reinterpret_cast<uintptr_t>(burst.packets[i]);
   if (left == 0) return;

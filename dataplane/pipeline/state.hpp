@@ -44,6 +44,7 @@ struct State {
   rewrite::Client clients[kBurstMax];  // of a burst with replayable commands, by position
   Burst notices;                       // REPLYs to commands that are kept
   Tsc now = 0;                         // of the burst that was forwarded last
+  bool all_sent = false;               // all packets of the burst are on their way to nodes
   std::atomic<uint64_t> backlog{0};    // packets in the worker's receive queues; read by control
 };
 

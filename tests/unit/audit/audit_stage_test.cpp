@@ -94,6 +94,59 @@ TEST(AuditStage, RecordHoldsWhatDecided) {
                          Record::kOrgKnown);
 }
 
+// Flags that few commands have are made apart; those of the others in the burst are as ever. Also
+// where records go around the ring's end, and where some of the burst are left out.
+TEST(AuditStage, ARareFlagIsThatOfItsCommandAlone) {
+  struct Rare {
+    void (*make)(Meta&);
+    uint8_t set, clear;
+  };
+  const Rare rare[] = {
+      {[](Meta&) {}, 0, 0},
+      {[](Meta& m) { m.is_retry = true; }, Record::kRetry, 0},
+      {[](Meta& m) { m.origin = Origin::released; }, Record::kReleased, Record::kEvaluated},
+      {[](Meta& m) { m.origin = Origin::intake; }, Record::kFromIntake, 0},
+      {[](Meta& m) { m.policy_version = 0; }, 0, Record::kEvaluated},
+      {[](Meta& m) { m.org = kNoOrg; }, 0, Record::kOrgKnown},
+      {[](Meta& m) { m.replayable = m.unkept = true; }, Record::kUnkept, 0},
+      {[](Meta& m) { m.replayable = true; }, 0, 0},
+      {[](Meta& m) { m.unkept = true; }, 0, 0},
+  };
+  for (uint32_t start = 0; start < 8; ++start)
+    for (const Rare& r : rare)
+      for (uint32_t at = 0; at < 5; ++at)
+        for (const bool gap : {false, true}) {
+          Worker w;
+          w.append(start);
+          w.take();
+          Selection some{};
+          for (const uint8_t i : w.packets(5)) {
+            Meta& m = w.burst->meta[i];
+            m.org = kOrgsMax - 1 - i;
+            m.policy_version = 1 + i;
+            m.authenticated = i % 2 == 1;
+            m.comms_degraded = i >= 2;
+            m.levels = 0xff;
+            m.verdict = Verdict::forwarded;
+            if (!gap || i != 3) some.add(i);
+          }
+          r.make(w.burst->meta[at]);
+          audit::append(w.state, *w.burst, some, 1);
+          const auto records = w.take();
+          ASSERT_EQ(records.size(), some.count);
+          for (uint32_t k = 0; k < some.count; ++k) {
+            const uint32_t i = some.index[k];
+            uint32_t want = Record::kEvaluated | Record::kOrgKnown;
+            if (i % 2 == 1) want |= Record::kAuthenticated;
+            if (i >= 2) want |= Record::kCommsDegraded;
+            if (i == at) want = (want | r.set) & ~uint32_t{r.clear};
+            EXPECT_EQ(records[k].flags, want) << start << at << i;
+            EXPECT_EQ(records[k].verdict, static_cast<uint8_t>(Verdict::forwarded));
+            EXPECT_EQ(records[k].clearance_mfa, 0xff);
+          }
+        }
+}
+
 TEST(AuditStage, OnlySentCommandsAreUnkept) {
   Worker w;
   const Selection two = w.packets(2);
