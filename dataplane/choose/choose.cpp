@@ -157,12 +157,15 @@ Draws draws_of(const Table& table, ServiceIndex index) noexcept {
 // a pool of n columns draw() uses the upper 32 + log2(n) bits.
 class BurstRandom {
  public:
-  explicit BurstRandom(uint64_t first) noexcept : state_(first | 1) {}
-  uint64_t next() noexcept { return state_ *= 6364136223846793005u; }  // Knuth's, in MMIX
+  explicit BurstRandom(uint64_t first) noexcept : state_(first | 1) {
+    asm("" : "+r"(factor_));  // or GCC loads it anew for each
+  }
+  uint64_t next() noexcept { return state_ *= factor_; }
   uint64_t last() const noexcept { return state_; }
 
  private:
   uint64_t state_;
+  uint64_t factor_ = 6364136223846793005u;  // Knuth's, in MMIX
 };
 
 // Of all commands that have a node, by OR and AND of neighbouring members.
@@ -211,8 +214,12 @@ class Seen {
 // before. What is needed for these stays in registers.
 class Usual {
  public:
-  Usual(Chooser& chooser, const Table& table) noexcept
-      : c_(chooser), table_(table), random_(chooser.state.random.next()) {}
+  // `first`: service of the first command.
+  Usual(Chooser& chooser, const Table& table, ServiceIndex first) noexcept
+      : c_(chooser),
+        table_(table),
+        draws_(draws_of(table, first)),
+        random_(chooser.state.random.next()) {}
 
   // Neighbours in a burst. False: some have no node, and are decided.
   bool choose(Meta* m, Meta* const end) noexcept {
@@ -305,9 +312,10 @@ void init(State& state, const NodeStats* const* workers, uint32_t worker_count, 
 
 Some run(const Table& table, NodeLive& live, State& state, Burst& burst, Selection& selection,
          Tsc now) noexcept {
+  if (selection.count == 0) return {};
   state.refreshes_left = state.peer_count > 0 ? kRefreshesPerBurst : 0;
   Chooser chooser{table, live, state, now};
-  Usual usual(chooser, table);
+  Usual usual(chooser, table, burst.meta[selection.index[0]].service);
   bool all_chosen = true;
   for_each_run(burst, selection,
                [&](Meta* first, Meta* end) { all_chosen &= usual.choose(first, end); });
