@@ -62,12 +62,12 @@ OrgGroup& org_group(const Table& t, Scratch& s, OrgIndex org) noexcept {
   return s.orgs[o];
 }
 
-uint8_t start_lane(const Table& t, Scratch& s, const OrgGroup& group, OrgIndex org,
+uint8_t start_lane(const Table& t, Scratch& s, OrgGroup& group, OrgIndex org,
                    IntentIndex intent) noexcept {
   const uint32_t l = s.lanes_used++;
   Lane& lane = s.lanes[l];
   start_group(t, s, lane.own, intent_key(org, intent), t.intent_limits[org].by_intent[intent]);
-  lane.org = static_cast<uint16_t>(&group - s.orgs);
+  lane.org = &group;
   return static_cast<uint8_t>(l);
 }
 
@@ -90,7 +90,8 @@ void gather(const Table& t, Scratch& s, const Burst& burst, const Selection& liv
   const auto orgs = static_cast<uint32_t>(t.org_limits.size());
   OrgIndex previous = kNoOrg;
   OrgGroup* org = nullptr;
-  for (uint32_t k = from; k < live.count; ++k) {
+  const uint32_t count = live.count;
+  for (uint32_t k = from; k < count; ++k) {
     const uint32_t i = live.index[k];
     const Meta& m = meta[i];
     if (m.is_retry || m.org >= orgs) [[unlikely]]
@@ -104,6 +105,7 @@ void gather(const Table& t, Scratch& s, const Burst& burst, const Selection& liv
     s.lane_of[i] = lane;
     ++s.lanes[lane].own.want;
   }
+  s.singly = 8 * s.orgs_used >= 7 * (count - from) ? kSinglyBursts : 0;
 }
 
 uint32_t room_of(const Table& t, Windows& w, Scratch& s, Key key, Limit limit, Step step,
@@ -182,6 +184,32 @@ void reserve_group(Windows& w, Group& g, Step step) noexcept {
     g.got = {step, 0, g.want};
 }
 
+// Of several workers, the same without grants: a swap for each of a command's two keys.
+[[gnu::noinline]] uint16_t admit_singly(const Table& t, Windows& w, Scratch& s, Burst& burst,
+                                        const Selection& live, Step step) noexcept {
+  const auto orgs = static_cast<uint32_t>(t.org_limits.size());
+  const Meta* stopped_at = nullptr;
+  Known own = s.known[0], org = s.known[0];  // of the command before: mostly the limit is the same
+  const bool all = while_each(burst, live, [&](const Meta& m) __attribute__((always_inline)) {
+    if (m.is_retry || m.org >= orgs) [[unlikely]]
+      return true;
+    stopped_at = &m;
+    const Limit own_limit = t.intent_limits[m.org].by_intent[m.intent_index];
+    const Limit org_limit = t.org_limits[m.org];
+    if (own_limit != own.limit) own = known(t, s, own_limit);
+    if (org_limit != org.limit) org = known(t, s, org_limit);
+    const Key key = intent_key(m.org, m.intent_index);
+    if (own_limit != kUncounted && !w.reserve_simply(key, step, 1, own.bounds.allow_max))
+      return false;
+    if (org_limit == kUncounted ||
+        w.reserve_simply(org_key(m.org), step, 1, org.bounds.allow_max)) [[likely]]
+      return true;
+    if (own_limit != kUncounted) w.give_back(key, step, 1);
+    return false;
+  });
+  return all ? live.count : place_in(burst, live, *stopped_at);
+}
+
 uint32_t remaining_after(const Group& g, uint32_t count) noexcept {
   if (g.bounds.limit == kUnlimited) return kNoRemaining;
   return g.bounds.admit_max > count ? g.bounds.admit_max - count : 0;
@@ -195,7 +223,7 @@ uint32_t remaining_after(const Group& g, uint32_t count) noexcept {
 
 // Mostly in one look and one swap.
 [[gnu::always_inline]] inline bool reserve_allowed(Windows& w, Group& g, Step step) noexcept {
-  return (g.counted() && w.reserve_simply(g.key, step, g.want, g.bounds.allow_max, g.got)) ||
+  return (g.counted() && w.reserve_simply(g.key, step, g.want, g.bounds.allow_max, &g.got)) ||
          reserve_anyhow(w, g, step);
 }
 
@@ -206,7 +234,7 @@ bool reserve(Windows& w, Scratch& s, Step step, Tsc released_until) noexcept {
   const bool look_at_dues = w.latest_due() > released_until;
   for (uint32_t l = 0; l < s.lanes_used; ++l) {
     Lane& lane = s.lanes[l];
-    Group& org = s.orgs[lane.org];
+    Group& org = *lane.org;
     if (lane.own.bounds.admit_max == 0 || org.bounds.admit_max == 0) [[unlikely]]
       lane.own.want = 0, plain = false;
     plain &= reserve_allowed(w, lane.own, step);
@@ -216,7 +244,7 @@ bool reserve(Windows& w, Scratch& s, Step step, Tsc released_until) noexcept {
   if (plain && !look_at_dues) return true;
   for (uint32_t l = 0; l < s.lanes_used; ++l) {
     Lane& lane = s.lanes[l];
-    Group& org = s.orgs[lane.org];
+    Group& org = *lane.org;
     lane.zero = lane.own.bounds.admit_max == 0 || org.bounds.admit_max == 0;
     lane.due_raised = false;
     lane.last_due = 0;
@@ -242,7 +270,7 @@ void settle(Windows& w, const Scratch& s, Step step) noexcept {
     const Lane& lane = s.lanes[l];
     settle_group(w, lane.own, step);
     if (lane.due_raised)
-      w.raise_last_due(lane.own.counted() ? lane.own.key : s.orgs[lane.org].key, lane.last_due);
+      w.raise_last_due(lane.own.counted() ? lane.own.key : lane.org->key, lane.last_due);
   }
   for (uint32_t o = 0; o < s.orgs_used; ++o) settle_group(w, s.orgs[o], step);
 }
@@ -258,7 +286,7 @@ class Decider {
   bool decide(uint8_t i) noexcept {
     Scratch& s = s_.scratch;
     Lane& lane = s.lanes[s.lane_of[i]];
-    Group& org = s.orgs[lane.org];
+    Group& org = *lane.org;
     Meta& m = burst_.meta[i];
     if (lane.zero) return refuse(i, Verdict::quota_zero, kWindowSeconds, kWindowSeconds * 1000);
     if (lane.own.spent >= lane.own.got.granted || org.spent >= org.got.granted)
@@ -362,8 +390,11 @@ void run(const Table& table, Windows& windows, State& state, Burst& burst, Selec
   Scratch& scratch = state.scratch;
   know(table, scratch);
   uint16_t kept = 0;  // of live, from the front
-  if (windows.alone() && windows.latest_due() <= state.released_until) {
-    kept = admit_front(table, windows, scratch, burst, live, step);
+  if ((windows.alone() || scratch.singly != 0) &&
+      windows.latest_due() <= state.released_until) {
+    scratch.singly -= scratch.singly != 0;
+    kept = windows.alone() ? admit_front(table, windows, scratch, burst, live, step)
+                           : admit_singly(table, windows, scratch, burst, live, step);
     if (kept == live.count) return;
   }
   const uint16_t front = kept;

@@ -6,7 +6,9 @@
 // reserved, and what was not used is given back. Retries of commands in flight cost nothing.
 // A worker that is alone needs no gathering: it counts a burst's commands one by one with plain
 // stores, under grants (windows.hpp), up to the first that is not simply allowed; the others go
-// the way above.
+// the way above. Several workers do the same with two swaps a command where a burst names hardly
+// any organisation twice, as gathering finds out in one of sixteen bursts: keys that many commands
+// share are better swapped once, as another worker may want them, too.
 //
 // The delay tier keeps packets in the worker's wheel. run() lists them in State::delayed and takes
 // them out of the selection; park() then moves them into the wheel; release() gives them back when
@@ -76,8 +78,8 @@ struct OrgGroup : Group {
 
 // The packets of one (organisation, intent) in the burst.
 struct Lane {
-  Group own;         // limit of the intent
-  uint16_t org = 0;  // index into Scratch::orgs
+  Group own;  // limit of the intent
+  OrgGroup* org = nullptr;
   // Only in bursts that need a look at each packet:
   bool zero = false;  // a limit of 0 applies
   bool due_raised = false;
@@ -88,9 +90,11 @@ inline constexpr uint32_t kPlaces = 8 * kBurstMax;
 inline constexpr uint32_t kRoundMax = (1u << 24) - 1;
 
 inline constexpr uint32_t kKnown = 16;
+inline constexpr uint16_t kSinglyBursts = 15;
 
 struct Scratch {
   uint16_t lanes_used = 0, orgs_used = 0;
+  uint16_t singly = 0;  // so many of the next bursts are counted command by command
   uint32_t round = 0;  // of the burst, 1..kRoundMax
   Tiers tiers;         // that known was worked out for
   Known known[kKnown];

@@ -142,7 +142,7 @@ class Windows {
   // The usual case of it: as reserve() would, where the key is in this step and all of `want` stays
   // within allow_max, at most admit_max, and nobody interferes. False: nothing was done.
   bool reserve_simply(Key key, Step now, uint32_t want, uint32_t allow_max,
-                      Reservation& got) noexcept {
+                      Reservation* got = nullptr) noexcept {
     Head& h = heads_[key];
     uint64_t word = h.count.load(std::memory_order_acquire);
     const uint64_t base = h.base.load(std::memory_order_acquire);
@@ -150,7 +150,7 @@ class Windows {
     const uint32_t used = total_in(word) - total_in(base);
     if (uint64_t{used} + want > allow_max) return false;
     if (!replace(h.count, word, word_of(now, total_in(word) + want), alone_)) return false;
-    got = {now, used, want};
+    if (got != nullptr) *got = {now, used, want};
     return true;
   }
   // Takes back commands of a reservation that were not admitted after all. When another step has

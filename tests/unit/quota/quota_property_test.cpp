@@ -239,6 +239,8 @@ void decides_as_the_model(bool alone) {
           expected.push_back(rig.model.command(org, intent, deadline));
         }
       }
+      // Several workers': whether commands are counted one by one changes no decision.
+      rig.state.scratch.singly = static_cast<uint16_t>(*rc::gen::inRange(0, 2));
       run(rig.table, *rig.windows, rig.state, rig.burst, rig.live, now, kUnixStart + now);
       tell_left(rig.table, *rig.windows, rig.state, rig.burst, rig.live);
       compare(rig, expected);

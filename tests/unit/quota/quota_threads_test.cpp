@@ -87,6 +87,7 @@ class Workers {
         const uint32_t size = 1 + static_cast<uint32_t>(random.next()) % kBurstMax;
         for (uint32_t k = 0; k < size; ++k)
           packets.add(*burst, live, 0, static_cast<IntentIndex>(1 + random.next() % 2));
+        state.scratch.singly = static_cast<uint16_t>(random.next() % 2);  // now so, now so
         quota::run(table_, *windows_, state, *burst, live, now_, 1);
         record(state, *burst, live, log);
         for (uint32_t i = 0; i < burst->count; ++i) parked_[w][i] = false;
