@@ -270,11 +270,10 @@ template <typename PositionOf>
   return done;
 }
 
-// Of all commands of a burst as many as can be done four at a time.
+// Of all commands of a burst, at least one, as many as can be done four at a time.
 uint32_t to_usual_nodes(const forward::Table& table, const net::Ports& ports, Burst& burst,
                         const Selection& live) noexcept {
   const forward::Image* const images = table.images.data();
-  if (live.count == 0) return 0;
   uint64_t offloads = 0;
   const uint32_t done =
       is_run(live) ? fours_to_nodes(images, burst, live.count, offloads,
@@ -334,7 +333,8 @@ void fit(const forward::Table& table, Burst& burst, uint16_t least_mtu, Selectio
 
 void to_nodes(const forward::Table& table, const net::Ports& ports, Burst& burst,
               const Selection& live, bool all_usual) noexcept {
-  const uint32_t done = all_usual ? to_usual_nodes(table, ports, burst, live) : 0;
+  const uint32_t done =
+      all_usual && live.count >= kFour ? to_usual_nodes(table, ports, burst, live) : 0;
   Meta* const metadata = metas(burst);
   const forward::Node* const nodes = table.nodes.data();
   for (uint32_t k = done; k < live.count; ++k) {
