@@ -283,6 +283,7 @@ class Bench {
       auto* ip = rte_pktmbuf_mtod_offset(frames_[f], rte_ipv4_hdr*, 14);
       auto* udp = reinterpret_cast<rte_udp_hdr*>(ip + 1);
       udp->dgram_cksum = 0;
+      if (o_.unsummed) continue;
       udp->dgram_cksum = rte_ipv4_udptcp_cksum(ip, udp);
       if (o_.wrong != 0 && f % o_.wrong == 0) udp->dgram_cksum ^= 0x5555;
     }
@@ -394,6 +395,7 @@ int main(int argc, char** argv) {
   app.add_option("--operators", o.operators, "operators")->check(CLI::Range(1u, 4'000'000u));
   app.add_option("--duplicates", o.duplicates, "percent of frames that repeat an id");
   app.add_option("--wrong", o.wrong, "one in so many commands has a wrong UDP checksum");
+  app.add_flag("--unsummed", o.unsummed, "commands have no UDP checksum, as Pktgen's");
   app.add_option("--entries", o.entries, "entries of the ledger");
   app.add_option("--ledger", o.ledger, "what the ledger holds before: ids of others, or flooded: full, "
                  "and organisation 1 has its share")

@@ -24,6 +24,7 @@ struct Options {
   uint32_t operators = 1;
   uint32_t duplicates = 0;  // percent
   uint32_t wrong = 0;       // one in so many commands has a wrong UDP checksum; 0: none
+  bool unsummed = false;    // commands have no UDP checksum
   uint64_t entries = 1u << 20;
   std::string ledger = "empty";  // what it holds before: empty, half, full, flooded
   uint32_t burst = 32;

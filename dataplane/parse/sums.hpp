@@ -7,10 +7,12 @@
 
 #include <immintrin.h>
 #include <netinet/in.h>
+#include <rte_udp.h>
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <type_traits>
 
 #include "dataplane/net/offsets.hpp"
@@ -97,18 +99,34 @@ LF_INLINE bool has_between(uint32_t length) noexcept {
   return length > kSumsRest + 32;
 }
 
+// What the signed words lack: IPv4's ten; UDP's ten, the length once more, and three vectors. And
+// the pseudo-header's protocol.
+inline constexpr int kIpv4Missing = 10 * 0x8000,
+                     kUdpMissing = (10 + 1 + 3 * 16) * 0x8000 + (IPPROTO_UDP << 8);
+
+// The sums of a frame whose sender made no UDP checksum, which over IPv4 is right: those of UDP as
+// if it were.
+LF_INLINE bool has_udp_checksum(const uint8_t* frame) noexcept {
+  rte_be16_t checksum;
+  std::memcpy(&checksum, frame + net::kUsualUdp + offsetof(rte_udp_hdr, dgram_cksum),
+              sizeof checksum);
+  return checksum != 0;
+}
+LF_INLINE __m256i without_udp(__m256i sums) noexcept {
+  const __m256i right = _mm256_setr_epi32(0, 0, 0xffff - kUdpMissing, 0, 0, 0, 0, 0);
+  return _mm256_blend_epi32(sums, right, 0b1100'1100);
+}
+
 LF_INLINE __m256i sums_of(const Weights& w, const uint8_t* frame, uint32_t length) noexcept {
   __m256i sums = sums_of_ends(w, kRestOrders, frame, length);
   if (has_between(length)) [[unlikely]]
     sums = _mm256_add_epi32(sums, sums_between(w, frame, length));
-  return sums;
+  return has_udp_checksum(frame) ? sums : without_udp(sums);
 }
 
 // Not 0 where one of those of `count` frames is wrong. Writes up to three more behind them.
 LF_INLINE __m256i wrong_ones(__m256i* sums, size_t count) noexcept {
-  // What the signed words lack: IPv4's ten; UDP's ten, the length once more, and three vectors.
-  // And the pseudo-header's protocol.
-  constexpr int kIpv4 = 10 * 0x8000, kUdp = (10 + 1 + 3 * 16) * 0x8000 + (IPPROTO_UDP << 8);
+  constexpr int kIpv4 = kIpv4Missing, kUdp = kUdpMissing;
   const __m256i missing = _mm256_setr_epi32(kIpv4, kUdp, kIpv4, kUdp, kIpv4, kUdp, kIpv4, kUdp);
   const __m256i right = _mm256_set1_epi32(0xffff);
   for (size_t k = count; k % 4 != 0; ++k) sums[k] = sums[0];

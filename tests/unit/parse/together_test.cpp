@@ -50,6 +50,7 @@ Packet command_or_reply(bool some_replies) {
             .intent = *rc::gen::inRange<uint8_t>(0, 6),
             .severity = *rc::gen::inRange<uint8_t>(1, 6),
             .attempt = *rc::gen::arbitrary<uint8_t>()};
+  if (*rc::gen::inRange(0, 8) == 0) in.udp_checksum = 0;  // none made
   if ((in.lcp.flags & 1) != 0) in.lcp.tag = Bytes(16, 0x7e);
   in.lcp.payload = Bytes(*rc::gen::inRange<size_t>(0, 120), 0x5a);
   if (some_replies && *rc::gen::inRange(0, 4) == 0) {
@@ -129,19 +130,30 @@ RC_GTEST_PROP(ParseTogether, OneOddOneAmongThem, ()) {
   expect_as_alone(t, b, sorted);
 }
 
+// Whether the part was not taken together because a byte of one frame is another.
+bool is_seen(const Table& t, const Bytes& frame, size_t at) {
+  test::TestBurst b;
+  for (uint32_t i = 0; i < kFrames; ++i) add(b, frame);
+  rte_pktmbuf_mtod(b.burst->packets[11], uint8_t*)[at] ^= 0x21;
+  State state;
+  Sorted sorted;
+  parse_parts(t, state, *b.burst, sorted);
+  return state.pause != 0;
+}
+
 TEST(ParseTogether, AnyByteOfTheHeadersIsSeen) {
   static const Table t = table();
   const Bytes frame = build({.lcp = {.flags = 1, .tag = Bytes(16, 3)}});
-  for (size_t at = 0; at < frame.size(); ++at) {
-    test::TestBurst b;
-    for (uint32_t i = 0; i < kFrames; ++i) add(b, frame);
-    rte_pktmbuf_mtod(b.burst->packets[11], uint8_t*)[at] ^= 0x21;
-    State state;
-    Sorted sorted;
-    parse_parts(t, state, *b.burst, sorted);
-    const bool seen = state.pause != 0;
-    EXPECT_EQ(seen, at < 6 || at >= 12) << at;  // but of the source's MAC address
-  }
+  for (size_t at = 0; at < frame.size(); ++at)
+    EXPECT_EQ(is_seen(t, frame, at), at < 6 || at >= 12) << at;  // but of the source's MAC address
+}
+
+TEST(ParseTogether, WithoutUdpChecksumAnyByteOfTheIpHeaderIsSeen) {
+  static const Table t = table();
+  const Bytes frame = build({.udp_checksum = 0, .lcp = {.flags = 1, .tag = Bytes(16, 3)}});
+  for (size_t at = 12; at < 34; ++at) EXPECT_TRUE(is_seen(t, frame, at)) << at;
+  for (size_t at = 40; at < 42; ++at) EXPECT_TRUE(is_seen(t, frame, at)) << at;  // a checksum now
+  for (size_t at = 60; at < 76; ++at) EXPECT_FALSE(is_seen(t, frame, at)) << at;  // identifiers
 }
 
 // Attempts become rare while they fail, and the first that does not fail ends that.

@@ -36,6 +36,11 @@ TEST(Parse, SumsOfUsualDatagrams) {
     EXPECT_TRUE(right(length, 0)) << size;
     EXPECT_TRUE(right(length, 0xff)) << size;
     for (size_t at = 14; at < length; ++at) EXPECT_FALSE(right(at, 0x10)) << size << " " << at;
+    // Without UDP's, IPv4's counts alone.
+    std::memset(&frame[40], 0, 2);
+    EXPECT_TRUE(right(length, 0)) << size;
+    for (size_t at = 14; at < length; ++at)
+      EXPECT_EQ(right(at, 0x10), at >= 34 && at != 40 && at != 41) << size << " " << at;
   }
 }
 
