@@ -98,18 +98,42 @@ class TimingWheel {
     Run& operator=(const Run&) = delete;
     ~Run() { wheel_.close(list_, span_); }
     bool insert(const Item& item) noexcept {
-      if (span_.next == span_.end) [[unlikely]] {
-        // Given and taken as values, so that it need not be in memory.
-        span_ = wheel_.open_another(list_, span_);
-        if (span_.next == span_.end) return false;
-      }
-      // Mostly the next places are next to these, in this chunk or the one behind it.
-      const auto place = reinterpret_cast<uintptr_t>(span_.next);
-      __builtin_prefetch(reinterpret_cast<void*>(place + kAhead), 1);
-      span_.next->tick = tick_;
-      span_.next->item = item;
-      ++span_.next;
+      if (!make_places()) [[unlikely]]
+        return false;
+      Places next = places();
+      next.put(item);
+      left(next);
       return true;
+    }
+    // For a loop that shall call nothing: the next places, which it fills with put(), and what it
+    // left of them given back. make_places(): sees to it that there are some; false: no room.
+    class Places {
+     public:
+      uint32_t count() const noexcept { return static_cast<uint32_t>(end_ - next_); }
+      void put(const Item& item) noexcept {
+        // Mostly the next places are next to these, in this chunk or the one behind it.
+        const auto place = reinterpret_cast<uintptr_t>(next_);
+        __builtin_prefetch(reinterpret_cast<void*>(place + kAhead), 1);
+        next_->tick = tick_;
+        next_->item = item;
+        ++next_;
+      }
+
+     private:
+      friend Run;
+      Places(Entry* next, Entry* end, uint64_t tick) noexcept
+          : next_(next), end_(end), tick_(tick) {}
+      Entry *next_, *end_;
+      uint64_t tick_;
+    };
+    Places places() const noexcept { return {span_.next, span_.end, tick_}; }
+    void left(const Places& places) noexcept { span_.next = places.next_; }
+    bool has_places() const noexcept { return span_.next != span_.end; }
+    bool make_places() noexcept {
+      // Given and taken as values, so that it need not be in memory.
+      if (!has_places()) [[unlikely]]
+        span_ = wheel_.open_another(list_, span_);
+      return has_places();
     }
 
    private:

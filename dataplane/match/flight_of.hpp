@@ -5,7 +5,7 @@
 
 #include <immintrin.h>
 #include <rte_ether.h>
-#include <rte_mbuf.h>
+#include <rte_udp.h>
 
 #include <array>
 #include <cstddef>
@@ -72,12 +72,13 @@ constexpr Picks kFromMeta = Picks()
 
 }  // namespace detail
 
-inline ledger::FlightWords flight_of(const rte_mbuf* packet, const Meta& m,
-                                     const Moment& moment) noexcept {
-  const auto* frame = rte_pktmbuf_mtod(packet, const uint8_t*);
+inline ledger::FlightWords flight_of(const Meta& m, const Moment& moment) noexcept {
+  // From where the LCP header is: nothing of the mbuf need be read.
+  const auto* lcp = reinterpret_cast<const uint8_t*>(m.lcp);
+  const uint8_t* frame = lcp - m.lcp_offset;
   const auto* meta = reinterpret_cast<const uint8_t*>(&m);
   int ports;  // source, destination
-  std::memcpy(&ports, frame + m.l4_offset, sizeof ports);
+  std::memcpy(&ports, lcp - sizeof(rte_udp_hdr), sizeof ports);
   const __m128i macs = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(frame + detail::kMacs));
   const __m128i back = _mm_loadu_si128(reinterpret_cast<const __m128i*>(meta + detail::kBack));
   const __m256i front = _mm256_broadcastsi128_si256(

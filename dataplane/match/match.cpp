@@ -201,18 +201,18 @@ class Recorder {
     const auto at = [this, base](uint32_t k) { return kUsual ? base + k : commands_.index[k]; };
     for (uint32_t k = 0; k < count;) {
       const ServiceIndex service = meta[at(k)].service;
-      uint32_t end = k + 1;
-      while (end < count && meta[at(end)].service == service) ++end;
+      const auto is_next = [=](uint32_t n) { return n < count && meta[at(n)].service == service; };
       const forward::Service& to = table_.services[service];
-      auto watch = state_.timeouts.watch(state_.timeouts.tick_of(now_ + to.timeout_tsc));
       if (to.mode != forward::Mode::proxy) [[unlikely]] {
-        for (; k < end; ++k) record_any(at(k), false);
+        do record_any(at(k), false);
+        while (is_next(++k));
       } else if (kUsual) {
-        record_usual<kHow == How::usual_alone>(at(k), end - k, watch);
-        k = end;
+        k += record_usual<kHow == How::usual_alone>(meta + at(k), count - k);
       } else {
-        for (; k < end; ++k)
+        auto watch = watch_for(to);
+        do
           if (record_any(at(k), true)) insert(watch, meta[at(k)]);
+        while (is_next(++k));
       }
     }
     note_unwatched(state_, commands_, unwatched_);
@@ -221,32 +221,73 @@ class Recorder {
   }
 
  private:
-  [[gnu::always_inline]] void insert(Timeouts::Run& watch, const Meta& m) noexcept {
+  Timeouts::Run watch_for(const forward::Service& to) noexcept {
+    return state_.timeouts.watch(state_.timeouts.tick_of(now_ + to.timeout_tsc));
+  }
+  [[gnu::always_inline]] static ledger::Watched watched_of(const Meta& m, uint32_t stamp) noexcept {
     static_assert(offsetof(Meta, breaker_epoch) == offsetof(Meta, node) + 2 &&
                   offsetof(ledger::Watched, breaker_epoch) == offsetof(ledger::Watched, node) + 2);
-    ledger::Watched watched{.ref = m.ledger_ref, .stamp = stamp_};
+    ledger::Watched watched{.ref = m.ledger_ref, .stamp = stamp};
     std::memcpy(&watched.node, &m.node, 4);  // and the epoch: as four bytes
-    if (!watch.insert(watched)) [[unlikely]]
+    return watched;
+  }
+  [[gnu::always_inline]] void insert(Timeouts::Run& watch, const Meta& m) noexcept {
+    if (!watch.insert(watched_of(m, stamp_))) [[unlikely]]
       state_.stats->timeouts_untracked.add(1);
   }
 
-  // The short way.
+  // One more command sent to a node: as stats[node].sent.add(1), in two instructions instead of
+  // eight.
+  [[gnu::always_inline]] static void count_sent(NodeStats* stats, NodeSlot node) noexcept {
+    uint64_t distance;
+    asm("imulq %2, %1, %0"
+        : "=r"(distance)
+        : "r"(uint64_t{node}), "i"(sizeof(NodeStats))
+        : "cc");
+    auto& sent = reinterpret_cast<NodeStats*>(reinterpret_cast<char*>(stats) + distance)->sent;
+    asm("addq $1, %0" : "+m"(sent) : : "cc");
+  }
+
+  // The commands from `first` on that are for the same service. Returns how many.
   template <bool kAlone>
-  [[gnu::always_inline]] void record_usual(uint32_t first, uint32_t count,
-                                           Timeouts::Run& watch) noexcept {
-    const Meta* m = metas(burst_) + first;
-    const rte_mbuf* const* packet = burst_.packets + first;
-    NodeStats* const nodes = state_.nodes;
-    for (const Meta* const end = m + count; m != end; ++m, ++packet) {
-      if (!m->is_retry &&
-          ledger_.record_fresh<kAlone>(m->ledger_ref, flight_of(*packet, *m, moment_), epoch_))
-          [[likely]] {
-        nodes[m->node].sent.add(1);
-      } else if (!record_any(static_cast<uint32_t>(m - burst_.meta), true)) {
-        continue;
+  uint32_t record_usual(const Meta* first, uint32_t count) noexcept {
+    auto watch = watch_for(table_.services[first->service]);
+    const Meta* m = first;
+    const Meta* const end = first + count;
+    do {
+      if (watch.make_places()) [[likely]] {
+        m = record_front<kAlone>(m, end, watch);
+        if (m == end || m->service != first->service) break;
+        if (!watch.has_places()) continue;  // that was why it stopped
       }
-      insert(watch, *m);
-    }
+      if (record_any(static_cast<uint32_t>(m - burst_.meta), true)) insert(watch, *m);
+      ++m;
+    } while (m != end && m->service == first->service);
+    return static_cast<uint32_t>(m - first);
+  }
+
+  // The short way, as far as it goes and there are places to watch them from. A function of its
+  // own, which calls nothing, and copies, which no store can change: so what its loop needs is in
+  // registers.
+  template <bool kAlone>
+  [[gnu::noinline]] const Meta* record_front(const Meta* m, const Meta* end,
+                                             Timeouts::Run& watch) noexcept {
+    auto places = watch.places();
+    end = m + std::min(end - m, ptrdiff_t{places.count()});
+    Ledger ledger = ledger_;
+    const Moment moment = moment_;
+    const uint32_t stamp = stamp_, epoch = epoch_;
+    NodeStats* const nodes = state_.nodes;
+    const ServiceIndex service = m->service;
+    do {
+      if (m->service != service || m->is_retry ||
+          !ledger.record_fresh<kAlone>(m->ledger_ref, flight_of(*m, moment), epoch)) [[unlikely]]
+        break;
+      count_sent(nodes, m->node);
+      places.put(watched_of(*m, stamp));
+    } while (++m != end);
+    watch.left(places);
+    return m;
   }
 
   // Whatever it is. Returns whether its time-out is to be watched.
@@ -254,7 +295,7 @@ class Recorder {
     const Meta& m = burst_.meta[i];
     const bool from_control = (from_control_ >> i & 1) != 0;
     const FlightWords flight =
-        from_control ? submitted_flight(m, now_) : flight_of(burst_.packets[i], m, moment_);
+        from_control ? submitted_flight(m, now_) : flight_of(m, moment_);
     bool kept = !m.is_retry && !from_control && !ledger_.is_alone() &&
                 ledger_.record_fresh<false>(m.ledger_ref, flight, epoch_);
     if (!kept) {
