@@ -53,8 +53,8 @@ Result<Place> make_place(const config::Organisation& org, OrgIndex index, bool p
     return fail(ErrorCode::invalid, "organisation {}: key id {} twice", org.name, org.keys[0].id);
   Place place{.org_id = org.id, .org = index};
   if (org.keys.empty()) return place;
-  for (uint32_t k = 0; k < kKeysMax; ++k)
-    place.key_id[k] = org.keys[k < org.keys.size() ? k : 0].id;
+  place.first_key_id = org.keys.front().id;
+  place.second_key_id = org.keys.back().id;
   place.first_key = add_key(org.keys[0], packed, table);
   if (org.keys.size() == 2) add_key(org.keys[1], packed, table);
   return place;

@@ -23,12 +23,13 @@ inline constexpr uint32_t kNoKey = 0xffffffff;
 inline constexpr uint32_t kExpandedKeysMax = 2048;
 
 // One place of the open-addressed map, 16 bytes: a miss or a hit costs one cache line. An
-// organisation with one key has its id twice.
+// organisation with one key has its id twice. The first key signs what nobody asked a key for; its
+// id and the organisation's are neighbours as in Meta, and compared together.
 struct Place {
+  uint16_t second_key_id = 0, first_key_id = 0;
   uint32_t org_id = 0;
-  OrgIndex org = kNoOrg;           // kNoOrg: free place
-  uint32_t first_key = kNoKey;     // into the Table's keys; kNoKey: none
-  uint16_t key_id[kKeysMax] = {};  // the first one signs what nobody asked a key for
+  OrgIndex org = kNoOrg;        // kNoOrg: free place
+  uint32_t first_key = kNoKey;  // into the Table's keys; kNoKey: none
 };
 static_assert(sizeof(Place) == 16);
 
@@ -69,8 +70,8 @@ inline const Place* find(const Table& t, uint32_t org_id) noexcept {
 // Index into the Table's keys of a live key, or kNoKey.
 inline uint32_t find_key(const Place& place, uint16_t key_id) noexcept {
   if (place.first_key == kNoKey) return kNoKey;
-  if (place.key_id[0] == key_id) return place.first_key;
-  if (place.key_id[1] == key_id) return place.first_key + 1;
+  if (place.first_key_id == key_id) return place.first_key;
+  if (place.second_key_id == key_id) return place.first_key + 1;
   return kNoKey;
 }
 

@@ -289,6 +289,18 @@ RC_GTEST_PROP(Authenticate, LikeTheModel, ()) {
     for (const Keys keys : {Keys::few, Keys::many}) expect_like_model(packets, s, keys);
 }
 
+// Usual ones are looked up together; one of any other kind among them changes nothing for the rest.
+RC_GTEST_PROP(Authenticate, UsualOnesAroundAnyOther, ()) {
+  std::vector<Packet> packets(*rc::gen::inRange<size_t>(8, kBurstMax + 1));
+  const auto payload = *rc::gen::element(0u, 24u);
+  for (size_t i = 0; i < packets.size(); ++i) {
+    packets[i].payload = payload;
+    if (i % 3 == 1) packets[i].org = kGlobex, packets[i].key_id = 8;
+  }
+  if (*rc::gen::arbitrary<bool>()) packets[*rc::gen::inRange<size_t>(0, packets.size())] = any_packet();
+  expect_like_model(packets, Services::none_off, Keys::few);
+}
+
 // Answers go out under the key that the request used, whatever is current.
 void expect_signed_under_the_requests_key(const Table& table) {
   const auto state = std::make_unique<State>();

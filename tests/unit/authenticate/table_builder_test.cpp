@@ -63,7 +63,7 @@ TEST(TableBuilder, KeysAndModes) {
   const Place* two = find(t, 9);
   ASSERT_TRUE(two);
   EXPECT_EQ(two->org, 2u);
-  EXPECT_EQ(two->key_id[0], 5);  // the first key is the current one
+  EXPECT_EQ(two->first_key_id, 5);  // the first key is the current one
   EXPECT_EQ(t.keys[find_key(*two, 5)].round[0][0], 2);
   EXPECT_EQ(t.keys[find_key(*two, 4)].round[0][0], 3);
   EXPECT_EQ(find_key(*two, 3), kNoKey);
