@@ -54,6 +54,7 @@ void cmac_lanes(CmacPath path, CmacBatch& batch, uint32_t count) noexcept;
 // Whether each of the first `count` datagrams carries its tag, at byte 64. In constant time.
 inline bool all_carried(const CmacBatch& batch, uint32_t count) noexcept {
   __m128i differing = _mm_setzero_si128();
+#pragma GCC unroll 8
   for (uint32_t i = 0; i < count; ++i) {
     const auto* carried = reinterpret_cast<const __m128i*>(batch.datagram[i] + 64);
     const auto* right = reinterpret_cast<const __m128i*>(batch.tag[i].bytes);
