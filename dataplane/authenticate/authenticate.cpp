@@ -49,8 +49,7 @@ Need need_of(const Table& table, const Meta& m) noexcept {
 // A command that was held was checked before; what control submits is its own.
 bool trusted(const Table& table, const Meta& m) noexcept {
   if (m.origin == Origin::intake) return true;
-  return m.origin != Origin::wire && (m.flags & lcp::kFlagTagged) &&
-         mode_of(table, m) != Mode::off;
+  return m.origin != Origin::wire && (m.flags & lcp::kFlagTagged) && mode_of(table, m) != Mode::off;
 }
 
 void prefetch_key(const crypto::CmacKey& key) noexcept {
@@ -163,9 +162,8 @@ class LookUp {
     if ((m.flags & lcp::kFlagTagged) == 0 || place->first_key_id != m.key_id ||
         place->first_key == kNoKey) [[unlikely]]
       return otherwise(m);
-    const crypto::CmacKey* const key = kFarKeys
-                                           ? take_key(table_, state_, place->first_key, jobs_)
-                                           : keys_ + place->first_key;
+    const crypto::CmacKey* const key =
+        kFarKeys ? take_key(table_, state_, place->first_key, jobs_) : keys_ + place->first_key;
     add_job(key, state_.batch, m, *place, jobs_++);
   }
 
@@ -198,15 +196,16 @@ class LookUp {
   bool off_ = false, some_decided_ = false;
 };
 
-// set_org() of a proven one, where the padding is empty: two stores, and no word to be put together.
+// set_org() of a proven one, where the padding is empty: two stores, and no word to be put
+// together.
 [[gnu::always_inline]] inline void set_proven(Meta& m, OrgIndex org) noexcept {
   constexpr uint32_t kAuthenticated = 1;
   m.org = org;
   std::memcpy(&m.authenticated, &kAuthenticated, sizeof kAuthenticated);
 }
 
-// The neighbours that are compared together, in Meta and in Place; below them there is what does not
-// matter.
+// The neighbours that are compared together, in Meta and in Place; below them there is what does
+// not matter.
 constexpr uint32_t kBelowIds = 16;
 static_assert(offsetof(Meta, key_id) == offsetof(Meta, payload_length) + kBelowIds / 8 &&
               offsetof(Meta, org_id) == offsetof(Meta, payload_length) + 4 &&
@@ -222,10 +221,10 @@ static_assert(offsetof(Meta, key_id) == offsetof(Meta, payload_length) + kBelowI
 constexpr uint32_t kTogether = 8;
 
 // kTogether neighbours, as if each were a tagged command off the wire under the first key of an
-// organisation that is at its home in the map: without a branch, as all are asked at the end whether
-// they were. False: some was not; then none has been looked up.
-[[gnu::always_inline]] inline bool look_up_together(const Table& table, crypto::CmacBatch& batch, uint32_t jobs,
-                                Meta* m) noexcept {
+// organisation that is at its home in the map: without a branch, as all are asked at the end
+// whether they were. False: some was not; then none has been looked up.
+[[gnu::always_inline]] inline bool look_up_together(const Table& table, crypto::CmacBatch& batch,
+                                                    uint32_t jobs, Meta* m) noexcept {
   // Of Meta from the flags on.
   constexpr size_t kKind = offsetof(Meta, kind) - offsetof(Meta, flags);
   static_assert(kKind == 12 && lcp::kFlagTagged == 1);
@@ -284,9 +283,10 @@ LookedUp look_up_all(const Table& table, State& state, Burst& burst,
                      const Selection& live) noexcept {
   if (table.places.size() > kStaysInCache / sizeof(Place)) {
     const Place* const places = table.places.data();
-    for_each(burst, live, [&](Meta& m) __attribute__((always_inline)) {
-      rte_prefetch0(places + home(table, m.org_id));
-    });
+    for_each(
+        burst, live, [&](Meta & m) __attribute__((always_inline)) {
+          rte_prefetch0(places + home(table, m.org_id));
+        });
   }
   uint32_t done = 0;
   if constexpr (!kAnyOff && !kFarKeys) done = look_up_first(table, state.batch, burst, live);
@@ -302,7 +302,7 @@ LookedUp look_up_all(const Table& table, State& state, Burst& burst,
   const bool far_keys =
       has_packed_keys(table) || table.keys.size() > kStaysInCache / sizeof(crypto::CmacKey);
   const auto which = table.any_off ? far_keys ? look_up_all<true, true> : look_up_all<true, false>
-                     : far_keys    ? look_up_all<false, true>
+                     : far_keys ? look_up_all<false, true>
                                    : look_up_all<false, false>;
   return which(table, state, burst, live);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Messages of as many blocks as their neighbours' run in lockstep from first block to last. Others
-// run the header's four blocks in lockstep; then their payloads do, in groups of similar length. The
-// kernel does the blocks: it is what differs between CPUs.
+// run the header's four blocks in lockstep; then their payloads do, in groups of similar length.
+// The kernel does the blocks: it is what differs between CPUs.
 #include "dataplane/crypto/cmac_lanes.hpp"
 
 #include <cpuid.h>
@@ -39,10 +39,13 @@ struct Ending {
   }
   // The last block, padded and masked with its subkey. Reads 16 bytes that end with the payload:
   // what precedes it is the datagram's own header.
-  __m128i of(const CmacBatch& batch, uint32_t i) const noexcept {
-    const uint8_t* end = batch.datagram[i] + kPayloadOffset + length;
+  __m128i of(const uint8_t* datagram, const CmacKey& key) const noexcept {
+    const uint8_t* end = datagram + kPayloadOffset + length;
     const __m128i moved = _mm_shuffle_epi8(load_block(end - 16), shift);
-    return _mm_xor_si128(_mm_or_si128(moved, pad), load_block(batch.key[i]->subkey[subkey]));
+    return _mm_xor_si128(moved, _mm_xor_si128(pad, load_block(key.subkey[subkey])));
+  }
+  __m128i of(const CmacBatch& batch, uint32_t i) const noexcept {
+    return of(batch.datagram[i], *batch.key[i]);
   }
 };
 
@@ -53,36 +56,75 @@ __m128i header_end(const CmacBatch& batch, uint32_t i) noexcept {
                        _mm_and_si128(load_block(batch.key[i]->subkey[0]), ends_here));
 }
 
+// Whether all of an array's are as `one` says, which is the first one in each place of a vector.
+template <typename T>
+bool all_are(__m256i one, const T* all, uint32_t count) noexcept {
+  __m256i differing = _mm256_setzero_si256();
+#pragma GCC unroll 4
+  for (uint32_t i = 0; i < count; i += sizeof(__m256i) / sizeof(T)) {
+    const __m256i some = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(all + i));
+    differing = _mm256_or_si256(differing, _mm256_xor_si256(some, one));
+  }
+  return _mm256_testz_si256(differing, differing) != 0;
+}
+
+// Last blocks of kLanes messages of one length. How many blocks their payloads have.
+template <uint32_t kLanes>
+uint32_t end_alike(const CmacBatch& batch, uint32_t first, bool one_key, __m128i* last) noexcept {
+  const uint32_t length = batch.payload_length[first];
+  if (length == 0) {
+    for (uint32_t l = 0; l < kLanes; ++l) last[l] = header_end(batch, first + l);
+    return 0;
+  }
+  const Ending ending(length);
+  const uint8_t* const* const datagrams = batch.datagram + first;
+  const CmacKey* const* const keys = batch.key + first;
+  if (one_key) {
+#pragma GCC unroll 16
+    for (uint32_t l = 0; l < kLanes; ++l) last[l] = ending.of(datagrams[l], *keys[0]);
+  } else {
+#pragma GCC unroll 16
+    for (uint32_t l = 0; l < kLanes; ++l) last[l] = ending.of(datagrams[l], *keys[l]);
+  }
+  return payload_blocks(length);
+}
+
+// The same of any lengths; `in_lockstep`: whether all payloads have that many blocks. Otherwise it
+// says 0, and the last ones are the header's.
+template <uint32_t kLanes>
+[[gnu::noinline]] uint32_t end_each(const CmacBatch& batch, uint32_t first, __m128i* last,
+                                    bool& in_lockstep) noexcept {
+  const uint32_t* const lengths = batch.payload_length + first;
+  uint32_t blocks_differ = 0;
+  for (uint32_t l = 0; l < kLanes; ++l) blocks_differ |= (lengths[l] + 15) ^ (lengths[0] + 15);
+  in_lockstep = blocks_differ < 16;
+  const uint32_t blocks = in_lockstep ? payload_blocks(lengths[0]) : 0;
+  for (uint32_t l = 0; l < kLanes; ++l)
+    last[l] = blocks != 0 ? Ending(lengths[l]).of(batch, first + l) : header_end(batch, first + l);
+  return blocks;
+}
+
 // kLanes messages from `first` on. True: their tags are set. False: those of messages without
 // payload; of the others they are the states after the header.
 template <typename Kernel>
 bool run_group(CmacBatch& batch, uint32_t first) noexcept {
   constexpr uint32_t kLanes = Kernel::kLanes;
   alignas(kCacheLine) __m128i last[kLanes];
+  const CmacKey* const* const keys = batch.key + first;
   const uint32_t* const lengths = batch.payload_length + first;
-  const uint32_t length = lengths[0];
-  uint32_t lengths_differ = 0, blocks_differ = 0;
-  for (uint32_t l = 0; l < kLanes; ++l) {
-    lengths_differ |= lengths[l] ^ length;
-    blocks_differ |= (lengths[l] + 15) ^ (length + 15);
-  }
-  const bool in_lockstep = blocks_differ < 16;
-  const uint32_t blocks = in_lockstep ? payload_blocks(length) : 0;
-  if (blocks == 0) {
-    for (uint32_t l = 0; l < kLanes; ++l) last[l] = header_end(batch, first + l);
-  } else if (lengths_differ == 0) {
-    const Ending ending(length);
-    for (uint32_t l = 0; l < kLanes; ++l) last[l] = ending.of(batch, first + l);
-  } else {
-    for (uint32_t l = 0; l < kLanes; ++l) last[l] = Ending(lengths[l]).of(batch, first + l);
-  }
-  Kernel::run_messages({batch.key + first, batch.datagram + first}, last, blocks,
-                       batch.tag + first);
+  const bool one_key =
+      all_are(_mm256_set1_epi64x(reinterpret_cast<intptr_t>(keys[0])), keys, kLanes);
+  bool in_lockstep = true;
+  const uint32_t blocks = all_are(_mm256_set1_epi32(static_cast<int>(lengths[0])), lengths, kLanes)
+                              ? end_alike<kLanes>(batch, first, one_key, last)
+                              : end_each<kLanes>(batch, first, last, in_lockstep);
+  Kernel::run_messages({keys, batch.datagram + first}, one_key, last, blocks, batch.tag + first);
   return in_lockstep;
 }
 
-// The payloads, of at least one byte, of messages of a batch, as many as a kernel has lanes or fewer,
-// in order of their lengths in blocks. Their tags are their states after the header until then.
+// The payloads, of at least one byte, of messages of a batch, as many as a kernel has lanes or
+// fewer, in order of their lengths in blocks. Their tags are their states after the header until
+// then.
 template <typename Kernel>
 class Payloads {
  public:
@@ -107,8 +149,7 @@ class Payloads {
       if (whole_[l] != done) advance(l, done);
       before_last_[l] = state_[l];
     }
-    for (uint32_t l = 0; l < kLanes; ++l)
-      from_[l] = reinterpret_cast<const uint8_t*>(&last_[l]);
+    for (uint32_t l = 0; l < kLanes; ++l) from_[l] = reinterpret_cast<const uint8_t*>(&last_[l]);
     Kernel::run_steps({key_, from_}, keys_, 1, before_last_);
     for (uint32_t l = 0; l < count_; ++l)
       _mm_store_si128(reinterpret_cast<__m128i*>(batch_.tag[messages_[l]].bytes), before_last_[l]);

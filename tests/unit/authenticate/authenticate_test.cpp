@@ -201,10 +201,7 @@ TEST(Authenticate, EachVerdict) {
        false},
       {"off, no tag", {.service = kOff, .tagged = false}, Verdict::none, false},
       {"off, wrong tag", {.service = kOff, .bad = true}, Verdict::none, false},
-      {"off, nobody's id",
-       {.service = kOff, .org = kNobody},
-       Verdict::auth_unknown_org,
-       false},
+      {"off, nobody's id", {.service = kOff, .org = kNobody}, Verdict::auth_unknown_org, false},
       {"off, unknown organisation",
        {.service = kOff, .org = kStranger},
        Verdict::auth_unknown_org,
@@ -297,7 +294,8 @@ RC_GTEST_PROP(Authenticate, UsualOnesAroundAnyOther, ()) {
     packets[i].payload = payload;
     if (i % 3 == 1) packets[i].org = kGlobex, packets[i].key_id = 8;
   }
-  if (*rc::gen::arbitrary<bool>()) packets[*rc::gen::inRange<size_t>(0, packets.size())] = any_packet();
+  if (*rc::gen::arbitrary<bool>())
+    packets[*rc::gen::inRange<size_t>(0, packets.size())] = any_packet();
   expect_like_model(packets, Services::none_off, Keys::few);
 }
 
