@@ -189,14 +189,33 @@ Made guess_of(const Meta& m) noexcept {
   return static_cast<Made>(m.flags & lcp::kFlagTagged);
 }
 
+// Whether kLanes commands are all tagged or not, as the first one.
+[[gnu::always_inline]] inline bool guessed_alike(const Meta* first) noexcept {
+  uint8_t all = first[0].flags, some = first[0].flags;
+  if (all & lcp::kFlagTagged) {
+#pragma GCC unroll 8
+    for (uint32_t k = 1; k < kLanes; ++k) all &= first[k].flags;
+    return (all & lcp::kFlagTagged) != 0;
+  }
+#pragma GCC unroll 8
+  for (uint32_t k = 1; k < kLanes; ++k) some |= first[k].flags;
+  return (some & lcp::kFlagTagged) == 0;
+}
+
 // kLanes commands, one behind the other in the burst. Their hashes are there.
 [[gnu::always_inline]] inline void note_hashed(const Ledger& ledger, State& state,
                                                const Meta* first, uint32_t at) noexcept {
+  const ledger::Hash* const hashes = &state.hashes[at];
+  Made* const made = &state.made[at];
 #pragma GCC unroll 8
-  for (uint32_t k = 0; k < kLanes; ++k) {
-    ledger.prefetch(state.hashes[at + k]);
-    state.made[at + k] = guess_of(first[k]);
+  for (uint32_t k = 0; k < kLanes; ++k) ledger.prefetch(hashes[k]);
+  if (guessed_alike(first)) [[likely]] {
+    static_assert(sizeof(Made) == 1 && kLanes == sizeof(uint64_t));
+    const uint64_t eight = 0x0101'0101'0101'0101 * static_cast<uint64_t>(guess_of(first[0]));
+    std::memcpy(made, &eight, sizeof eight);
+    return;
   }
+  for (uint32_t k = 0; k < kLanes; ++k) made[k] = guess_of(first[k]);
 }
 
 // Two of them in each register; a function's own, as it may then use instructions that not all
@@ -220,8 +239,8 @@ void expect_neighbours(const Ledger& ledger, State& state, const Meta* first,
 }
 
 // Any commands, at least one.
-void expect_some(const Ledger& ledger, State& state, const Burst& burst, const uint8_t* positions,
-                 uint32_t count) noexcept {
+[[gnu::noinline]] void expect_some(const Ledger& ledger, State& state, const Burst& burst,
+                                   const uint8_t* positions, uint32_t count) noexcept {
   for (uint32_t k = 0; k < count; ++k) {
     const Meta& m = burst.meta[positions[k]];
     const Made guess = guess_of(m);

@@ -142,6 +142,30 @@ TEST(Dedup, WrongGuessesBeforeAuthenticationChangeNothing) {
   }
 }
 
+// Eight at a time are noted at once where all are tagged or none is.
+TEST(Dedup, EachOfEightIsHashedAndNotedAsItsTagSays) {
+  Fixture f;
+  for (uint32_t i = 0; i < 8; ++i) f.add(100 + i);
+  f.live = f.b.all();
+  for (uint32_t one = 0; one <= 8; ++one) {  // 8: none is otherwise
+    for (const bool tagged : {false, true}) {
+      for (uint32_t i = 0; i < 8; ++i)
+        f.b.burst->meta[i].flags = (i == one) != tagged ? lcp::kFlagTagged : 0;
+      expect(*f.ledger, *f.state, *f.b.burst, f.live, 0);
+      for (uint32_t i = 0; i < 8; ++i) {
+        const Meta& m = f.meta(i);
+        const bool proven = (m.flags & lcp::kFlagTagged) != 0;
+        ASSERT_EQ(f.state->made[i], proven ? State::Made::as_proven : State::Made::as_unproven)
+            << one << " " << i;
+        const ledger::Hash right =
+            f.ledger->hasher().one({m.lcp->command_id, ledger::space_of(m.org_id, proven)});
+        ASSERT_EQ(f.state->hashes[i].hi, right.hi) << one << " " << i;
+        ASSERT_EQ(f.state->hashes[i].lo, right.lo) << one << " " << i;
+      }
+    }
+  }
+}
+
 TEST(Dedup, ARetryInTheSameBurstComesAfterwards) {
   Fixture f;
   f.add(1, 0);
