@@ -43,27 +43,48 @@ Made made_for(const Meta& m) noexcept {
   }
 }
 
+// The group's bits in a ledger entry. As Ledger::group_of() has it: one more than the last twelve
+// bits of the organisation, but the last group stays where it is.
+constexpr uint64_t group_bits(OrgIndex org, bool proven) noexcept {
+  constexpr uint32_t kOne = uint32_t{1} << 20;
+  uint32_t bits = (uint32_t{org} << 20) + kOne;
+  if (bits == 0) [[unlikely]]
+    bits -= kOne;
+  return bits & -uint32_t{proven};
+}
+constexpr bool is_group_bits(OrgIndex org) noexcept {
+  return group_bits(org, true) == uint64_t{Ledger::group_of(org, true)} << 20 &&
+         group_bits(org, false) == uint64_t{Ledger::group_of(org, false)} << 20;
+}
+static_assert(is_group_bits(0) && is_group_bits(7) && is_group_bits(4094) && is_group_bits(4095) &&
+              is_group_bits(4096) && is_group_bits(8191) && is_group_bits(kNoOrg));
+
 // What the ledger is asked.
-ledger::Command command_of(const State& state, const Meta& m, uint32_t i) noexcept {
-  return {state.hashes[i], Ledger::group_of(m.org, m.authenticated), m.attempt};
+[[gnu::always_inline]] inline ledger::Command command_of(const State& state, const Meta& m,
+                                                         size_t i) noexcept {
+  ledger::Command command;
+  command.hash = state.hashes[i];
+  command.entry = ledger::hash_in_hi(command.hash) | group_bits(m.org, m.authenticated) |
+                  uint64_t{m.attempt} << 4;
+  return command;
 }
 
 // Enters fresh commands from the front, as long as there is little to it; each is made where it is
 // entered. Returns how many of the selection, in which there is nothing between them.
 template <bool kAlone>
-uint32_t enter_front(Ledger& ledger, State& state, Burst& burst, const Selection& commands,
-                     Tsc now) noexcept {
-  const uint32_t first = commands.index[0];
+[[gnu::noinline]] uint32_t enter_front(Ledger& ledger, State& state, Burst& burst,
+                                       const Selection& commands, Tsc now) noexcept {
+  const size_t first = commands.index[0];
   Meta* const meta = metas(burst) + first;
   return ledger.admit_front<kAlone>(
       commands.count, now, state.counts,
-      [&state, meta, first](uint32_t k, ledger::Command& command) {
+      [&state, meta, first](size_t k, ledger::Command& command) {
         if (state.made[first + k] != made_for(meta[k])) [[unlikely]]
           return false;
         command = command_of(state, meta[k], first + k);
         return true;
       },
-      [meta](uint32_t k, ledger::Ref ref) {
+      [meta](size_t k, ledger::Ref ref) {
         meta[k].ledger_ref = ref;
         meta[k].is_retry = false;
       });

@@ -9,13 +9,13 @@
 
 namespace lf::ledger {
 
+// What the hi of all new entries of a burst have in common; and the lap, which is flipped.
+constexpr uint64_t fresh_bits(uint32_t epoch) noexcept {
+  return uint64_t{epoch} << 12 | static_cast<uint64_t>(State::accepted) << 1 | uint64_t{1} << 63;
+}
 // hi of a new entry over `victim`.
 inline uint64_t new_hi(const Command& c, uint32_t epoch, const Word& victim) noexcept {
-  // By XOR alone, so that what is the same for a burst is put together once.
-  constexpr uint64_t kLap = uint64_t{1} << 63;
-  const uint64_t fresh =
-      uint64_t{epoch} << 12 ^ static_cast<uint64_t>(State::accepted) << 1 ^ kLap;
-  return c.entry ^ victim.turned_lap() ^ fresh;
+  return c.entry ^ victim.turned_lap() ^ fresh_bits(epoch);
 }
 
 // What one look at a command's bucket leads to.

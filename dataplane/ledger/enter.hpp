@@ -6,19 +6,19 @@
 #pragma once
 
 #include <bit>
+#include <cstddef>
 
 #include "dataplane/ledger/admit_plan.hpp"
 
 namespace lf::ledger {
 
-// What kNext says, taken as it is: it has the distance of the slot in its lower bits.
+// What kNext says when it is not torn: the distance of the slot.
 inline Slot& slot_at(Bucket& b, uint32_t next) noexcept {
-  return *reinterpret_cast<Slot*>(reinterpret_cast<char*>(b.slot) + (next & ~uint32_t{kTorn}));
+  return *reinterpret_cast<Slot*>(reinterpret_cast<char*>(b.slot) + next);
 }
 inline FlightRecord& flight_at(Bucket& b, uint32_t next) noexcept {
   constexpr size_t kTimes = sizeof(FlightRecord) / sizeof(Slot);
-  return *reinterpret_cast<FlightRecord*>(reinterpret_cast<char*>(b.flight) +
-                                          kTimes * (next & ~uint32_t{kTorn}));
+  return *reinterpret_cast<FlightRecord*>(reinterpret_cast<char*>(b.flight) + kTimes * next);
 }
 
 constexpr uint32_t rotated(uint32_t ways, uint32_t first) noexcept {
@@ -93,21 +93,24 @@ template <bool kAlone, typename CommandAt, typename Entered>
 [[gnu::always_inline]] inline uint32_t Ledger::enter(uint32_t count, uint32_t epoch, Tally& tally,
                                                      CommandAt&& command_at,
                                                      Entered&& entered) noexcept {
-  uint32_t k = 0, over_others = 0;
+  size_t k = 0;  // as wide as an address: no second count beside it
+  uint32_t over_others = 0;
+  uint64_t fresh = fresh_bits(epoch);
+  asm("" : "+r"(fresh));  // put together once
   for (; k < count; ++k) {
     Command command;
     if (!command_at(k, command)) [[unlikely]]
       break;
     Bucket& b = bucket(command.hash);
-    const View view = view_of(b);
+    const View view = view_of<!kAlone>(b);
     const Front front = front_of(view, command.entry & kHashInHi);
     const uint32_t next = kNext[front.laps];
+    if ((front.alike | (next & kTorn)) != 0) [[unlikely]]
+      break;
     Slot& slot = slot_at(b, next);
     __builtin_prefetch(&flight_at(b, next), 1);  // record_sent() will write it
     const Word victim{kAlone ? 0 : slot.lo.load(std::memory_order_acquire),
                       slot.hi.load(std::memory_order_acquire)};
-    if ((front.alike | (next & kTorn)) != 0) [[unlikely]]
-      break;
     if (!kAlone && (is_filled(front.laps, victim) ||
                     b.way(0).hi.load(std::memory_order_acquire) != view.first)) [[unlikely]]
       break;
@@ -121,18 +124,21 @@ template <bool kAlone, typename CommandAt, typename Entered>
       entered(k, ref);
       continue;
     }
-    const Word word{command.hash.lo, new_hi(command, epoch, victim)};
+    const Word word{command.hash.lo, command.entry ^ victim.turned_lap() ^ fresh};
     if (kAlone) {
-      slot.set(word);
+      // Not set(): until hi is there, this is an empty slot for whoever reads it.
+      slot.lo.store(word.lo, std::memory_order_release);
+      slot.hi.store(word.hi, std::memory_order_release);
     } else if (!slot.replace(victim, word)) [[unlikely]] {
       ++tally.contended;
       break;
     }
     entered(k, ref_of(command.hash, slot));
   }
-  tally.fresh += k;
-  tally.occupied += k - over_others;
-  return k;
+  const auto made = static_cast<uint32_t>(k);
+  tally.fresh += made;
+  tally.occupied += made - over_others;
+  return made;
 }
 
 template <bool kAlone, typename CommandAt, typename Entered>

@@ -37,7 +37,8 @@ struct View {
   Word word[kWays];
 };
 
-inline View view_of(const Bucket& b) noexcept {
+template <bool kFirst = true>
+View view_of(const Bucket& b) noexcept {
   View view;
   for (uint32_t w = 0; w < kWays; ++w)
     view.word[w] = {0, b.way(w).hi.load(std::memory_order_acquire)};
@@ -75,9 +76,10 @@ struct View {
   __m256 first_four, last_four;  // hi of the slots at 0, 2, 1, 3 and at 4, 6, 5, 7
 };
 
-inline View view_of(const Bucket& b) noexcept {
+template <bool kFirst = true>  // whether that is asked for
+View view_of(const Bucket& b) noexcept {
   View view;
-  view.first = b.way(0).hi.load(std::memory_order_acquire);
+  if (kFirst) view.first = b.way(0).hi.load(std::memory_order_acquire);
   std::atomic_signal_fence(std::memory_order_seq_cst);  // no read moves across
   const auto* pair = reinterpret_cast<const __m256i*>(&b);
   view.first_four = _mm256_castsi256_ps(
@@ -147,7 +149,7 @@ inline constexpr uint32_t kLooksMax = 64;
 
 // By lap bits: kTorn when they are of different moments; else which slot is filled next.
 inline constexpr uint8_t kTorn = 0x80;
-inline constexpr auto kNext = [] {
+static constexpr auto kNext = [] {  // static: its address need not be looked up
   std::array<uint8_t, 1u << kWays> table{};
   table.fill(kTorn);
   for (uint32_t way = 0; way < kWays; ++way) {
