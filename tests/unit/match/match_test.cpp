@@ -308,6 +308,46 @@ TEST(Match, CountsWhatItCannotWatch) {
   EXPECT_EQ(f.worker.timeouts_untracked.read(), 1u);
 }
 
+// The time-out wheel keeps 42 in a chunk.
+TEST(Match, ABurstIsWatchedAsFarAsThereIsRoom) {
+  Fixture f;
+  const auto send = [&f](uint64_t first_id, uint32_t count) {
+    f.b.burst->count = 0;
+    for (uint32_t k = 0; k < count; ++k) {
+      Packet p;
+      p.lcp.id = first_id + k;
+      f.b.add(build(p));
+    }
+    parse::State parse_state;
+    parse::Sorted sorted;
+    parse::run(f.parse_table, parse_state, *f.b.burst, sorted, 0);
+    f.live = f.b.all();
+    for (uint32_t k = 0; k < count; ++k) {
+      f.b.burst->meta[k].authenticated = true;
+      f.b.burst->meta[k].org = 0;
+    }
+    dedup::run(*f.ledger, *f.dedup, *f.b.burst, f.live, f.now);
+    ASSERT_EQ(f.live.count, count);
+    for (uint32_t k = 0; k < count; ++k) f.b.burst->meta[k].node = static_cast<NodeSlot>(k % 2);
+    record_sent(f.forward, *f.ledger, *f.state, *f.b.burst, f.live, 0, f.now);
+  };
+  send(1000, 60);
+  EXPECT_EQ(f.state->timeouts.watched(), 60u);
+  EXPECT_EQ(f.worker.timeouts_untracked.read(), 0u);
+  send(2000, 10);  // 64 is all that it can watch
+  EXPECT_EQ(f.state->timeouts.watched(), 64u);
+  EXPECT_EQ(f.worker.timeouts_untracked.read(), 6u);
+  EXPECT_EQ(f.stats[0].sent.read(), 35u);
+  EXPECT_EQ(f.stats[1].sent.read(), 35u);
+  // All of them were recorded, watched or not.
+  EXPECT_EQ(f.reply(1041, 1), Verdict::none);
+  EXPECT_EQ(f.reply(1042, 0), Verdict::none);
+  EXPECT_EQ(f.reply(2009, 1), Verdict::none);
+  f.now += kTimeout + kMs;
+  EXPECT_EQ(f.expire(), 62u);
+  EXPECT_EQ(f.stats[0].timeouts.read() + f.stats[1].timeouts.read(), 62u);
+}
+
 TEST(Match, FindsTheSendersOfProbeRepliesAndReports) {
   Fixture f;
   Packet probe;
