@@ -120,11 +120,12 @@ TEST(Dedup, NobodyBurnsAnIdWithoutProof) {
 TEST(Dedup, WrongGuessesBeforeAuthenticationChangeNothing) {
   for (const bool tagged : {false, true}) {
     Fixture f;
-    f.add(1, 0, 1, false).flags = tagged ? lcp::kFlagTagged : 0;
-    f.add(1, 0, 1, true).flags = tagged ? lcp::kFlagTagged : 0;
-    f.add(2, 0, 1, true).flags = tagged ? lcp::kFlagTagged : 0;
-    f.add(1, 0, 1, false).flags = tagged ? lcp::kFlagTagged : 0;
-    f.add(1, 0, 1, true).flags = tagged ? lcp::kFlagTagged : 0;
+    f.add(1, 0, 1, false);
+    f.add(1, 0, 1, true);
+    f.add(2, 0, 1, true);
+    f.add(1, 0, 1, false);
+    f.add(1, 0, 1, true);
+    for (uint32_t i = 0; i < 5; ++i) f.b.burst->meta[i].flags = tagged ? lcp::kFlagTagged : 0;
     for (const uint32_t i : {0u, 1u, 2u}) f.live.add(i);
     expect(*f.ledger, *f.state, *f.b.burst, f.live, 0);
     for (const uint32_t i : {3u, 4u}) f.live.add(i);
