@@ -28,10 +28,7 @@ TEST(FlowIcmp, ErrorsGoToTheFlowsNodeTranslated) {
     Packet known = node_sent;
     known.ttl = client_got.ttl;
     Packet want = error_about(v6, known);
-    want.dst_mac = kNodeMac;
-    want.src_mac = kPortMac;
-    want.src = v6 ? kOwn6 : kOwn4;
-    want.dst = v6 ? kNode6 : kNode4;
+    send_to_node(want, v6);
     want.ttl = 63;
     expect(rig, error, V::flow_forwarded, {want});
   }
@@ -47,10 +44,7 @@ TEST(FlowIcmp, ErrorsOfNodesGoToTheClientTranslated) {
     Packet known = p;
     known.ttl -= 1;
     Packet want = error_about(v6, known);
-    want.dst_mac = kClientMac;
-    want.src_mac = kPortMac;
-    want.src = v6 ? kVip6 : kVip4;
-    want.dst = v6 ? kClient6 : kClient4;
+    send_to_client(want, v6);
     want.ttl = 63;
     expect(rig, error, V::flow_returned, {want});
   }

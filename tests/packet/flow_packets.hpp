@@ -92,13 +92,24 @@ inline void set_ports(Packet& p, uint16_t src, uint16_t dst) {
   (*p.l4)[3] = static_cast<uint8_t>(dst);
 }
 
-// What the node gets in mode nat; the own port is whatever the data plane chose.
-inline Packet at_node(Packet p, uint16_t own_port) {
-  const bool v6 = p.dst.find(':') != std::string::npos;
+// Sends it from the data plane's port on, as mode nat does: to the node, from an own address.
+inline void send_to_node(Packet& p, bool v6) {
   p.dst_mac = kNodeMac;
   p.src_mac = kPortMac;
   p.src = v6 ? kOwn6 : kOwn4;
   p.dst = v6 ? kNode6 : kNode4;
+}
+// To the client, from the service's address.
+inline void send_to_client(Packet& p, bool v6) {
+  p.dst_mac = kClientMac;
+  p.src_mac = kPortMac;
+  p.src = v6 ? kVip6 : kVip4;
+  p.dst = v6 ? kClient6 : kClient4;
+}
+
+// What the node gets in mode nat; the own port is whatever the data plane chose.
+inline Packet at_node(Packet p, uint16_t own_port) {
+  send_to_node(p, p.dst.find(':') != std::string::npos);
   p.ttl -= 1;
   p.padding = 0;
   set_ports(p, own_port, kWeb);
@@ -118,11 +129,7 @@ inline Packet answer(const Packet& p, uint16_t own_port) {
   return a;
 }
 inline Packet at_client(Packet a, uint16_t client_port = kClientPort) {
-  const bool v6 = a.dst.find(':') != std::string::npos;
-  a.dst_mac = kClientMac;
-  a.src_mac = kPortMac;
-  a.src = v6 ? kVip6 : kVip4;
-  a.dst = v6 ? kClient6 : kClient4;
+  send_to_client(a, a.dst.find(':') != std::string::npos);
   a.ttl -= 1;
   set_ports(a, kWeb, client_port);
   return a;
