@@ -101,6 +101,7 @@ def testpmd(mode, pcap, seconds):
     process = subprocess.Popen(
         ["dpdk-testpmd", "-l", "0,1", "--no-pci", "--no-telemetry", *memory,
          f"--vdev=net_pcap0,rx_pcap={pcap},infinite_rx=1", "--", "--auto-start",
+         "--total-num-mbufs=16384",
          f"--forward-mode={mode}", "--stats-period=1", "--no-lsc-interrupt"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     samples, deadline = [], time.monotonic() + seconds + 20
