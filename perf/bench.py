@@ -220,8 +220,8 @@ class Run:
     def pipelines(self):
         with tempfile.TemporaryDirectory() as directory:
             commands, flows = (pathlib.Path(directory) / f"{x}.pcap" for x in ("commands", "flows"))
-            pipeline(self.build, ["--frames", "4096", "--pcap", str(commands)], 1)
-            pipeline(self.build, ["--frames", "4096", "--flows", "10000", "--pcap", str(flows)], 1)
+            pipeline(self.build, ["--pcap", str(commands)], 1)
+            pipeline(self.build, ["--flows", "10000", "--pcap", str(flows)], 1)
             for mode in ("io", "mac", "csum"):
                 self.testpmd(mode, commands, f"testpmd.{mode}")
             self.in_turns(commands)
