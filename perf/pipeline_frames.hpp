@@ -3,6 +3,7 @@
 // and written to a file for dpdk-testpmd.
 #pragma once
 
+#include <rte_ether.h>
 #include <rte_ip.h>
 #include <rte_mbuf.h>
 #include <rte_udp.h>

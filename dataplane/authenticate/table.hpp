@@ -52,19 +52,16 @@ inline uint32_t home(const Table& t, uint32_t org_id) noexcept {
   return static_cast<uint32_t>(org_id * t.multiplier >> t.shift);
 }
 
-// The organisation's place, or null; `at`: its home.
-inline const Place* find_from(const Table& t, uint32_t at, uint32_t org_id) noexcept {
+// The organisation's place, or null.
+inline const Place* find(const Table& t, uint32_t org_id) noexcept {
   const uint32_t mask = static_cast<uint32_t>(t.places.size()) - 1;
+  uint32_t at = home(t, org_id);
   for (uint32_t probe = 0; probe < kProbesMax; ++probe, at = (at + 1) & mask) {
     const Place& place = t.places[at];
     if (place.org == kNoOrg) return nullptr;
     if (place.org_id == org_id) return &place;
   }
   return nullptr;
-}
-
-inline const Place* find(const Table& t, uint32_t org_id) noexcept {
-  return find_from(t, home(t, org_id), org_id);
 }
 
 // Index into the Table's keys of a live key, or kNoKey.

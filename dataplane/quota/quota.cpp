@@ -5,24 +5,15 @@
 
 #include "dataplane/core/mbuf_note.hpp"
 #include "dataplane/core/metas.hpp"
+#include "dataplane/quota/decider.hpp"
+#include "dataplane/quota/left.hpp"
 
 namespace lf::quota {
 namespace {
 
-constexpr uint32_t kNoRemaining = 0xffffffff;  // no limit applies
-constexpr uint32_t kWindowSeconds = 60;
-
 uint32_t place_of(uint32_t x) noexcept {
   static_assert(kPlaces == 512);
   return (x * 0x9e3779b1u) >> 23;
-}
-
-uint64_t to_us(const Table& t, Tsc ticks) noexcept {
-  return static_cast<uint64_t>((static_cast<Int128>(ticks) * t.us_per_tick_q32) >> 32);
-}
-
-uint32_t ceil_div(uint64_t us, uint32_t by) noexcept {
-  return static_cast<uint32_t>((us + by - 1) / by);
 }
 
 // Another table may understand the same limit otherwise.
@@ -76,10 +67,6 @@ void start_round(Scratch& s) noexcept {
   if (++s.round <= kRoundMax) return;
   std::fill(std::begin(s.places), std::end(s.places), 0);
   s.round = 1;
-}
-
-bool costs_quota(const Table& t, const Meta& m) noexcept {
-  return !m.is_retry && m.org < t.org_limits.size();
 }
 
 // Which lane each packet that costs quota is in, and how many packets each lane has.
@@ -210,11 +197,6 @@ void reserve_group(Windows& w, Group& g, Step step) noexcept {
   return all ? live.count : place_in(burst, live, *stopped_at);
 }
 
-uint32_t remaining_after(const Group& g, uint32_t count) noexcept {
-  if (g.bounds.limit == kUnlimited) return kNoRemaining;
-  return g.bounds.admit_max > count ? g.bounds.admit_max - count : 0;
-}
-
 // Reserves; true when all of it is in the allow tier.
 [[gnu::noinline]] bool reserve_anyhow(Windows& w, Group& g, Step step) noexcept {
   reserve_group(w, g, step);
@@ -275,105 +257,6 @@ void settle(Windows& w, const Scratch& s, Step step) noexcept {
   for (uint32_t o = 0; o < s.orgs_used; ++o) settle_group(w, s.orgs[o], step);
 }
 
-// One packet's way through the tiers. Everything that it needs is in hand: no atomics here.
-class Decider {
- public:
-  Decider(const Table& table, const Windows& windows, State& state, Burst& burst, Tsc now,
-          uint64_t unix_us) noexcept
-      : t_(table), w_(windows), s_(state), burst_(burst), now_(now), unix_us_(unix_us) {}
-
-  // True when the packet goes on now.
-  bool decide(uint8_t i) noexcept {
-    Scratch& s = s_.scratch;
-    Lane& lane = s.lanes[s.lane_of[i]];
-    Group& org = *lane.org;
-    Meta& m = burst_.meta[i];
-    if (lane.zero) return refuse(i, Verdict::quota_zero, kWindowSeconds, kWindowSeconds * 1000);
-    if (lane.own.spent >= lane.own.got.granted || org.spent >= org.got.granted)
-      return reject(i, lane.own, org);
-
-    const uint32_t own_count = lane.own.got.used + lane.own.spent + 1;
-    const uint32_t org_count = org.got.used + org.spent + 1;
-    const uint32_t n =
-        std::max(delay_step(t_, lane.own.bounds, own_count), delay_step(t_, org.bounds, org_count));
-    m.quota_remaining =
-        std::min(remaining_after(lane.own, own_count), remaining_after(org, org_count));
-    m.reset_seconds = 0;
-    m.throttle_ms = 0;
-    const bool waits = n != 0 || lane.last_due > s_.released_until;
-    if (waits && !delay(i, lane, n)) return false;
-    ++lane.own.spent;
-    ++org.spent;
-    return !waits;
-  }
-
- private:
-  bool refuse(uint8_t i, Verdict verdict, uint32_t reset_seconds, uint32_t throttle_ms) noexcept {
-    Meta& m = burst_.meta[i];
-    m.reply_status = lcp::Status::throttled;
-    m.quota_remaining = 0;
-    m.reset_seconds = reset_seconds;
-    m.throttle_ms = throttle_ms;
-    burst_.decide(i, verdict);
-    return false;
-  }
-
-  static bool is_full(const Group& g) noexcept {
-    return g.counted() && g.got.used + g.spent >= g.bounds.admit_max;
-  }
-
-  // Ticks until a full key has room for one more.
-  Tsc until_room(Group& g) noexcept {
-    if (g.room == 0) g.room = w_.room_at(g.key, g.got.step, g.bounds.admit_max - 1);
-    const Tsc room = w_.begin_of(g.room);
-    return room > now_ ? room - now_ : 0;
-  }
-
-  // The key that is full is the one that is exhausted; when both are, the intent's.
-  bool reject(uint8_t i, Group& own, Group& org) noexcept {
-    ++(is_full(own) ? own : org).rejected;
-    if ((burst_.meta[i].flags & lcp::kFlagWantsReply) == 0)  // nobody would read it
-      return refuse(i, Verdict::quota_rejected, 0, 0);
-    Tsc wait = 0;
-    if (is_full(org)) wait = until_room(org);
-    if (is_full(own)) wait = std::max(wait, until_room(own));
-    const uint64_t us = to_us(t_, wait);
-    return refuse(i, Verdict::quota_rejected, ceil_div(us, 1'000'000), ceil_div(us, 1000));
-  }
-
-  // Lists the packet for the wheel; false when it must be refused instead.
-  bool delay(uint8_t i, Lane& lane, uint32_t n) noexcept {
-    Meta& m = burst_.meta[i];
-    const Tsc due = std::max(n != 0 ? now_ + t_.delay_tsc[n] : now_, lane.last_due);
-    const uint64_t wait_us = to_us(t_, due - now_);
-    const uint32_t wait_ms = ceil_div(wait_us, 1000);
-    const uint32_t left = m.quota_remaining;
-    if (unix_us_ + wait_us > m.deadline_us) {
-      refuse(i, Verdict::delay_past_deadline, 0, wait_ms);
-      m.quota_remaining = left + (left != kNoRemaining);
-      return false;
-    }
-    if (s_.wheel.size() + s_.delayed_count >= s_.wheel.capacity()) {
-      refuse(i, Verdict::delay_full, 0, wait_ms);
-      m.quota_remaining = left + (left != kNoRemaining);
-      return false;
-    }
-    m.reply_status = lcp::Status::delayed;
-    m.throttle_ms = wait_ms;
-    lane.last_due = due;
-    lane.due_raised = true;
-    s_.delayed[s_.delayed_count++] = {i, due};
-    return true;
-  }
-
-  const Table& t_;
-  const Windows& w_;
-  State& s_;
-  Burst& burst_;
-  Tsc now_;
-  uint64_t unix_us_;
-};
-
 }  // namespace
 
 State::State(uint32_t delay_packets, Tsc slot_tsc, Tsc horizon_tsc)
@@ -412,53 +295,6 @@ void run(const Table& table, Windows& windows, State& state, Burst& burst, Selec
   }
   live.count = kept;
   settle(windows, scratch, step);
-}
-
-// What is left of a key in this step.
-static uint32_t left_of(const Windows& w, Key key, const Bounds& bounds, Step step) noexcept {
-  if (bounds.limit == kUnlimited) return kNoRemaining;
-  const uint32_t used = w.used(key, step);
-  return bounds.admit_max > used ? bounds.admit_max - used : 0;
-}
-
-void tell(const Table& table, const Windows& windows, Burst& burst, const Selection& refused,
-          Tsc now) noexcept {
-  const Step step = windows.step_at(now);
-  for (const uint8_t i : refused) {
-    Meta& m = burst.meta[i];
-    if ((m.flags & lcp::kFlagWantsReply) == 0 || m.org >= table.org_limits.size()) continue;
-    m.quota_remaining = kNoRemaining;
-    m.reset_seconds = 0;
-    const auto look = [&](Key key, Limit limit) {
-      const Bounds bounds = bounds_of(table, limit);
-      const uint32_t left = left_of(windows, key, bounds, step);
-      m.quota_remaining = std::min(m.quota_remaining, left);
-      if (left != 0) return;
-      const Tsc room = bounds.admit_max == 0
-                           ? now + kWindowSeconds * windows.step_tsc()
-                           : windows.begin_of(windows.room_at(key, step, bounds.admit_max - 1));
-      const uint64_t us = to_us(table, room > now ? room - now : 0);
-      m.reset_seconds = std::max(m.reset_seconds, ceil_div(us, 1'000'000));
-      m.throttle_ms = std::max(m.throttle_ms, ceil_div(us, 1000));
-    };
-    look(org_key(m.org), table.org_limits[m.org]);
-    look(intent_key(m.org, m.intent_index), table.intent_limits[m.org].by_intent[m.intent_index]);
-  }
-}
-
-void tell_left(const Table& table, const Windows& windows, const State& state, Burst& burst,
-               const Selection& admitted) noexcept {
-  const Step step = windows.step_at(state.clock.last());
-  for (const uint8_t i : admitted) {
-    Meta& m = burst.meta[i];
-    if ((m.flags & lcp::kFlagWantsReply) == 0 || !costs_quota(table, m)) continue;
-    const auto left = [&](Key key, Limit limit) {
-      return left_of(windows, key, bounds_of(table, limit), step);
-    };
-    const Limit own = table.intent_limits[m.org].by_intent[m.intent_index];
-    m.quota_remaining = std::min(left(org_key(m.org), table.org_limits[m.org]),
-                                 left(intent_key(m.org, m.intent_index), own));
-  }
 }
 
 void park(State& state, Burst& burst) noexcept {
