@@ -38,6 +38,9 @@ PIPELINE = [
     ("pipeline.command.auth", ["--auth", "1"]),
     ("pipeline.command.noauth", ["--auth", "0"]),
     ("pipeline.command.auth.audit", ["--auth", "1", "--audit", "1"]),
+    # The port has checked the checksums, as nearly all NICs do.
+    ("pipeline.command.noauth.offloaded", ["--auth", "0", "--offloaded"]),
+    ("pipeline.command.auth.audit.offloaded", ["--auth", "1", "--audit", "1", "--offloaded"]),
     ("pipeline.command.auth.orgs64", ["--auth", "1", "--orgs", "64"]),
     ("pipeline.command.auth.orgs1000", ["--auth", "1", "--orgs", "1000"]),
     ("pipeline.command.auth.duplicates50", ["--auth", "1", "--duplicates", "50"]),

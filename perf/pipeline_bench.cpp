@@ -70,17 +70,17 @@ class Bench {
     for (size_t f = 0; f < frames_.size(); ++f) {
       if (f % 100 >= o_.duplicates || f == 0) ++next_id_;
       make_frame(frames_[f], o_, next_id_, 1 + static_cast<uint32_t>(next_id_ % o_.orgs), deadline);
-      headers[n++] = rte_pktmbuf_mtod_offset(frames_[f], lcp::Header*, 42);
+      headers[n++] = rte_pktmbuf_mtod_offset(frames_[f], lcp::Header*, lcp_of(o_));
       if (n < kBurstMax && f + 1 < frames_.size()) continue;
       if (o_.auth) authenticate::sign(*world_.snapshot.authenticate, sign_, headers, n);
       n = 0;
     }
     for (size_t f = 0; f < frames_.size(); ++f) {
-      auto* ip = rte_pktmbuf_mtod_offset(frames_[f], rte_ipv4_hdr*, 14);
-      auto* udp = reinterpret_cast<rte_udp_hdr*>(ip + 1);
-      udp->dgram_cksum = 0;
+      auto* udp = rte_pktmbuf_mtod_offset(frames_[f], rte_udp_hdr*, l4_of(o_));
+      if (o_.offloaded)
+        frames_[f]->ol_flags = RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_GOOD;
       if (o_.unsummed) continue;
-      udp->dgram_cksum = rte_ipv4_udptcp_cksum(ip, udp);
+      set_checksum(*udp, o_);
       if (o_.wrong != 0 && f % o_.wrong == 0) udp->dgram_cksum ^= 0x5555;
     }
   }
@@ -192,6 +192,9 @@ int main(int argc, char** argv) {
   app.add_option("--duplicates", o.duplicates, "percent of frames that repeat an id");
   app.add_option("--wrong", o.wrong, "one in so many commands has a wrong UDP checksum");
   app.add_flag("--unsummed", o.unsummed, "commands have no UDP checksum, as Pktgen's");
+  app.add_flag("--offloaded", o.offloaded, "the port has checked the checksums, as most NICs do");
+  app.add_option("--vlan", o.vlan, "frames have this VLAN tag")->check(CLI::Range(1, 4094));
+  app.add_flag("--ipv6", o.ipv6, "over IPv6");
   app.add_option("--entries", o.entries, "entries of the ledger");
   app.add_option("--ledger", o.ledger, "what the ledger holds before: ids of others, or flooded: full, "
                  "and organisation 1 has its share")
@@ -216,7 +219,9 @@ int main(int argc, char** argv) {
   app.add_flag("--no-huge", o.no_huge, "small pages even if huge ones are free (for valgrind)");
   CLI11_PARSE(app, argc, argv);
   if (o.flows != 0 && app.count("--size") == 0) o.size = 60;
-  if (o.flows == 0 && o.size < 122) die("a command needs 122 bytes");
+  const uint32_t least = lcp_of(o) + static_cast<uint32_t>(sizeof(lcp::Header));
+  if (o.flows == 0 && o.size < least) die(fmt::format("a command needs {} bytes", least));
+  if (o.ipv6 && o.unsummed) die("over IPv6 a checksum is a must");
   if (sodium_init() < 0) return 1;
   std::vector<std::string> eal = {"pipeline_bench", "--no-pci", "--no-telemetry", "-m", "256",
                                   "-l", "0-" + std::to_string(o.workers - 1), "--log-level", "lib.eal:error"};

@@ -42,11 +42,10 @@ T must(Result<T> r) {
   if constexpr (!std::is_void_v<T>) return std::move(*r);
 }
 
-inline const IpAddress kVip = net::from_ipv4(RTE_BE32(RTE_IPV4(10, 0, 0, 1)));
-
 // UDP, every flow known after the first passes.
 inline config::Service flow_service(const Options& o) {
-  config::Service s{.name = "flows", .kind = config::ServiceKind::flow, .address = kVip};
+  config::Service s{.name = "flows", .kind = config::ServiceKind::flow, .address = vip(o)};
+  s.ip_version = o.ipv6 ? 6 : 4;
   s.protocol = config::Protocol::udp;
   s.port = kFlowPort;
   s.mode = o.mode == "nat"    ? forward::Mode::nat
@@ -56,7 +55,8 @@ inline config::Service flow_service(const Options& o) {
   for (uint32_t n = 1; n <= o.nodes; ++n) {
     s.nodes.push_back({.name = "f" + std::to_string(n),
                        .id = 10'000 + n,
-                       .address = net::from_ipv4(rte_cpu_to_be_32(RTE_IPV4(10, 3, 0, 0) + n)),
+                       .address = address(o, 3, n),
+                       .ip_version = s.ip_version,
                        .port = kFlowPort});
   }
   return s;
@@ -71,7 +71,9 @@ inline config::Config make_config(const Options& o) {
                {.name = "replay-window", .code = 2, .clearance = 2},
                {.name = "orbit-adjust", .code = 3, .clearance = 3}};
   config::Port port{.name = "lan", .device = "none"};
-  port.addresses.push_back({.address = kVip, .length = 8, .ip_version = 4});
+  port.vlan = o.vlan;
+  port.addresses.push_back(
+      {.address = vip(o), .length = 8, .ip_version = static_cast<uint8_t>(o.ipv6 ? 6 : 4)});
   c.ports.push_back(port);
   for (uint32_t i = 1; i <= o.orgs; ++i) {
     config::Organisation org{.name = "org" + std::to_string(i), .id = i};
@@ -83,13 +85,15 @@ inline config::Config make_config(const Options& o) {
   }
   for (uint32_t i = 1; i <= o.operators; ++i)
     c.operators.push_back({.id = i, .roles = {"flight-director"}, .mfa_level = 2});
-  config::Service s{.name = "bench", .address = kVip};
+  config::Service s{.name = "bench", .address = vip(o)};
+  s.ip_version = o.ipv6 ? 6 : 4;
   s.authentication =
       o.auth ? config::Authentication::required : config::Authentication::off;
   for (uint32_t n = 1; n <= o.nodes; ++n) {
     s.nodes.push_back({.name = "n" + std::to_string(n),
                        .id = n,
-                       .address = net::from_ipv4(rte_cpu_to_be_32(RTE_IPV4(10, 1, 0, 0) + n))});
+                       .address = address(o, 1, n),
+                       .ip_version = s.ip_version});
   }
   c.services.push_back(s);
   if (o.flows != 0) {
@@ -136,6 +140,7 @@ struct World {
     port.name = "lan";
     port.id = 0;
     port.mac = {{2, 0, 0, 0, 0, 1}};
+    port.rx_checksum = o.offloaded;
     ledger = must(daemon::LedgerMemory::create(config.ledger, {rte_rdtsc(), clock.unix_us(), hz}, all));
     quotas = must(quota::Quotas::create(config, slots, all, hz, rte_rdtsc()));
     policy = must(policy::Engine::create(config, clock, all));
@@ -152,7 +157,8 @@ struct World {
     for (auto& hop : hops) {
       hop.mac = {{2, 0, 0, 0, 1, 1}};
       hop.source_mac = port.mac;
-      hop.source = kVip;
+      hop.source = vip(o);
+      hop.vlan_tci = o.vlan;
       hop.resolved = true;
     }
     const auto plans = forward::fixed_plans(config, slots);

@@ -19,7 +19,8 @@ BUILD = ROOT / "build"
 STORED = ROOT / "perf" / "instructions.json"
 FRAMES = 2048
 MARGIN = 0.15
-CASES = {"pipeline.command.auth": ["--auth", "1"], "pipeline.command.noauth": ["--auth", "0"]}
+CASES = {"pipeline.command.auth": ["--auth", "1"], "pipeline.command.noauth": ["--auth", "0"],
+         "pipeline.command.noauth.offloaded": ["--auth", "0", "--offloaded"]}
 
 
 def report(ok, name, detail=""):

@@ -211,19 +211,27 @@ LF_INLINE void add_run(Selection& to, size_t first) noexcept {
   to.count = static_cast<uint16_t>(to.count + kTogether);
 }
 
+template <bool kPortKnows>
 LF_INLINE bool commands_together(const Table& table, const State& state, Burst& burst, size_t first,
-                                 Sorted& out) noexcept {
+                                Sorted& out) noexcept {
   constexpr int kType = kUsualLcp + offsetof(lcp::Header, type) - kSecond;
   __m256i most;
-  if (!parse_together(table, *state.places.last, burst, first, most,
-                      [ahead = state.data_from_mbuf](rte_mbuf* const* packet) LF_INLINE_LAMBDA {
-                        prefetch_whole(packet[kMbufAhead], ahead);
-                      })) [[unlikely]]
+  if (!parse_together<kPortKnows>(
+          table, *state.places.last, burst, first, most,
+          [ahead = state.data_from_mbuf](rte_mbuf* const* packet) LF_INLINE_LAMBDA {
+            prefetch_whole(packet[kMbufAhead], ahead);
+          })) [[unlikely]]
     return false;
   if (_mm256_extract_epi8(most, kType) != static_cast<int>(lcp::Type::command)) [[unlikely]]
     return tell_replies(burst, first, out);
   add_run(out.commands, first);
   return true;
+}
+
+// Apart, so that either has its registers.
+LF_APART bool known_together(const Table& table, const State& state, Burst& burst, size_t first,
+                             Sorted& out) noexcept {
+  return commands_together<true>(table, state, burst, first, out);
 }
 
 }  // namespace
@@ -251,7 +259,9 @@ void part(const Table& table, State& state, Burst& burst, uint32_t first, uint32
           Sorted& out) noexcept {
   if (end - first == kTogether && state.places.last->takes_commands) [[likely]] {
     if (state.wait == 0) [[likely]] {
-      const bool done = commands_together(table, state, burst, first, out);
+      const bool done = state.places.last->port_checks_sums
+                            ? known_together(table, state, burst, first, out)
+                            : commands_together<false>(table, state, burst, first, out);
       if (done) [[likely]] {
         state.pause = 0;
         return;

@@ -39,7 +39,9 @@ struct alignas(kVector) Place {
   const FlowAddress* flow = nullptr;
   bool port_checks_sums = false;  // its verdict on some checksums counts
   bool is_plain = false;          // LCP, and no such port
-  bool takes_commands = false;    // and is plain
+  // Parts of commands to it are parsed together: it is plain, or the port's verdict on both
+  // checksums counts.
+  bool takes_commands = false;
 };
 
 struct Places {

@@ -56,7 +56,15 @@ struct Gathered {
   uint32_t ports = 0;      // differences of segments_and_port()
   uint32_t fragments = 0;  // IPv4's word for them, and what is behind it
   size_t lengths = 0;
+  uint64_t ol_flags = ~uint64_t{0};  // what all have
 };
+
+// What a port says of a frame whose checksums are right, or left to a NIC by a sender behind a
+// virtual port (RTE_MBUF_F_RX_IP_CKSUM_NONE has this bit, too).
+inline constexpr uint64_t kSumsRight = RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_GOOD;
+static_assert((RTE_MBUF_F_RX_IP_CKSUM_NONE & RTE_MBUF_F_RX_IP_CKSUM_GOOD) != 0 &&
+              (RTE_MBUF_F_RX_L4_CKSUM_NONE & RTE_MBUF_F_RX_L4_CKSUM_GOOD) != 0 &&
+              ((RTE_MBUF_F_RX_IP_CKSUM_BAD | RTE_MBUF_F_RX_L4_CKSUM_BAD) & kSumsRight) == 0);
 
 // Whether nothing speaks against them. `other`: what others found, 0 if nothing.
 LF_INLINE bool is_nothing_wrong(const Place& p, const Gathered& g, __m256i other) noexcept {
@@ -146,10 +154,21 @@ LF_APART inline __m256i wrong_ones_made(rte_mbuf* const* packets, __m256i* sums)
   return wrong_ones(sums, kTogether);
 }
 
-// kTogether packets from position `first` on, to a plain place that takes commands. False:
-// something is different. `most`: of each byte of the second vector, its greatest. `ahead`: for
-// what is asked for ahead of a packet.
-template <typename Ahead>
+// Whether the checksums of kTogether packets are right, as told by `sums`.
+LF_INLINE bool sums_are_right(rte_mbuf* const* packets, __m256i* sums, size_t lengths) noexcept {
+  if (has_between(static_cast<uint32_t>(lengths))) [[unlikely]]
+    add_between(packets, sums);
+  __m256i wrong = wrong_ones(sums, kTogether);
+  if (!_mm256_testz_si256(wrong, wrong)) [[unlikely]]
+    wrong = wrong_ones_made(packets, sums);
+  return _mm256_testz_si256(wrong, wrong) != 0;
+}
+
+// kTogether packets from position `first` on, to a place that takes commands. False: something is
+// different. `most`: of each byte of the second vector, its greatest. `ahead`: for what is asked for
+// ahead of a packet. kPortKnows: the port says whether checksums are right; where it cannot tell of
+// one of them, something is different.
+template <bool kPortKnows, typename Ahead>
 LF_INLINE bool parse_together(const Table& t, const Place& place, Burst& burst, size_t first,
                               __m256i& most, Ahead&& ahead) noexcept {
   const Constants* constants = &kConstants;
@@ -172,21 +191,26 @@ LF_INLINE bool parse_together(const Table& t, const Place& place, Burst& burst, 
       return false;
     const __m256i lengths =
         _mm256_sub_epi16(_mm256_set1_epi16(static_cast<int16_t>(length)), load(c.before));
-    g.lengths |= length;
-    sums[k] = sums_of_ends(weights, c.rest_orders, f.data, length);
+    if constexpr (kPortKnows) {
+      g.ol_flags &= f.mbuf->ol_flags;
+    } else {
+      g.lengths |= length;
+      sums[k] = sums_of_ends(weights, c.rest_orders, f.data, length);
+    }
     sources.address[k] = f.ip().src_addr;
     gather(c, place, link, f, lengths, g);
     take_plain(t, place, f.lcp(), rest, *meta++);
   }
-  if (has_between(static_cast<uint32_t>(g.lengths))) [[unlikely]]
-    add_between(packets, sums);
+  if constexpr (kPortKnows) {
+    if ((g.ol_flags & kSumsRight) != kSumsRight) [[unlikely]]
+      return false;
+  } else if (!sums_are_right(packets, sums, g.lengths)) [[unlikely]] {
+    return false;
+  }
   __m256i own;
   const __m256i loopback = loopbacks(sources, t.own_filter, own);
   most = g.most;
-  __m256i wrong = wrong_ones(sums, kTogether);
-  if (!_mm256_testz_si256(wrong, wrong)) [[unlikely]]
-    wrong = wrong_ones_made(packets, sums);
-  return is_nothing_wrong(place, g, _mm256_or_si256(loopback, wrong)) &&
+  return is_nothing_wrong(place, g, loopback) &&
          (_mm256_testz_si256(own, _mm256_set1_epi64x(1)) != 0 || !some_own(t, packets, kTogether));
 }
 

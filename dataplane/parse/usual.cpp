@@ -126,7 +126,8 @@ void make(const Table& t, Place& p, const UsualFrame& f, uint64_t key) noexcept 
   if (p.endpoint != nullptr) want_lcp(p, p.endpoint->takes_commands);
   const Meta common = common_meta(p, f.mbuf->port, protocol);
   std::memcpy(p.ids.data(), reinterpret_cast<const uint8_t*>(&common) + kIds, kVector);
-  p.takes_commands = p.is_plain && p.endpoint->takes_commands;
+  p.takes_commands = p.endpoint != nullptr && p.endpoint->takes_commands &&
+                     (p.is_plain || (port.rx_ip_checksum && port.rx_udp_checksum));
   if (!p.takes_commands) return;
   want_together(p);
   prepare_intents(t, p, common);
@@ -136,9 +137,10 @@ void make(const Table& t, Place& p, const UsualFrame& f, uint64_t key) noexcept 
 bool has_usual_link(const net::Port& port, const uint8_t* frame) noexcept {
   uint16_t type;
   std::memcpy(&type, frame + 2 * RTE_ETHER_ADDR_LEN, sizeof type);
-  return net::mac48(frame) == net::mac48(&port.mac) && port.vlan_tci == 0 &&
-         port.kernel_of == net::kNoPort && type == lcp::be16(RTE_ETHER_TYPE_IPV4) &&
-         frame[kUsualIp] == RTE_IPV4_VHL_DEF;
+  // First what tells tagged frames and IPv6, of which there may be many.
+  return type == lcp::be16(RTE_ETHER_TYPE_IPV4) && frame[kUsualIp] == RTE_IPV4_VHL_DEF &&
+         net::mac48(frame) == net::mac48(&port.mac) && port.vlan_tci == 0 &&
+         port.kernel_of == net::kNoPort;
 }
 
 }  // namespace

@@ -29,6 +29,15 @@ Table table() {
   return t;
 }
 
+// The port's word on both checksums counts, or on one.
+Table port_knows(bool ip, bool udp) {
+  Table t = table();
+  t.ports[0].rx_ip_checksum = ip;
+  t.ports[0].rx_udp_checksum = udp;
+  return t;
+}
+constexpr uint64_t kGood = RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_GOOD;
+
 rte_mbuf* add(test::TestBurst& b, const Bytes& frame) {
   return b.add(frame, 0, static_cast<uint16_t>(frame.size()));
 }
@@ -66,6 +75,7 @@ void expect_as_alone(const Table& t, const test::TestBurst& b, const Sorted& sor
     test::TestBurst one({b.frame(i)});
     one.burst->packets[0]->port = b.burst->packets[i]->port;
     one.burst->packets[0]->nb_segs = b.burst->packets[i]->nb_segs;
+    one.burst->packets[0]->ol_flags = b.burst->packets[i]->ol_flags;
     State state;
     Sorted alone;
     run(t, state, *one.burst, alone, 0);
@@ -123,6 +133,61 @@ RC_GTEST_PROP(ParseTogether, OneOddOneAmongThem, ()) {
     }
     rte_mbuf* m = add(b, frame);
     if (*rc::gen::inRange(0, 16) == 0) m->port = 1;
+  }
+  State state;
+  Sorted sorted;
+  parse_parts(t, state, *b.burst, sorted);
+  expect_as_alone(t, b, sorted);
+}
+
+// Whether the second part, in which one frame has these flags, is taken together. Checksums are
+// wrong where it is said.
+bool is_taken(const Table& t, uint64_t ol_flags, bool right = true) {
+  test::TestBurst b;
+  for (uint32_t i = 0; i < kFrames; ++i) {
+    Bytes frame = build({});
+    if (i == 11 && !right) frame[40] ^= 1, frame[24] ^= 1;
+    add(b, frame)->ol_flags = i == 11 ? ol_flags : kGood;
+  }
+  State state;
+  Sorted sorted;
+  parse_parts(t, state, *b.burst, sorted);
+  expect_as_alone(t, b, sorted);
+  return state.pause == 0;
+}
+
+TEST(ParseTogether, ThePortsWordOnChecksumsIsTaken) {
+  const Table t = port_knows(true, true);
+  EXPECT_TRUE(is_taken(t, kGood));
+  EXPECT_TRUE(is_taken(t, kGood, false));  // nobody adds them up
+  EXPECT_TRUE(is_taken(t, RTE_MBUF_F_RX_IP_CKSUM_NONE | RTE_MBUF_F_RX_L4_CKSUM_NONE, false));
+  for (const bool right : {true, false}) {
+    EXPECT_FALSE(is_taken(t, 0, right));  // it does not know
+    EXPECT_FALSE(is_taken(t, RTE_MBUF_F_RX_IP_CKSUM_GOOD, right));
+    EXPECT_FALSE(is_taken(t, RTE_MBUF_F_RX_L4_CKSUM_GOOD, right));
+    EXPECT_FALSE(is_taken(t, RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_BAD, right));
+    EXPECT_FALSE(is_taken(t, RTE_MBUF_F_RX_IP_CKSUM_BAD | RTE_MBUF_F_RX_L4_CKSUM_GOOD, right));
+  }
+}
+
+TEST(ParseTogether, OfAPortThatKnowsOneChecksumThereAreNoParts) {
+  for (const bool ip : {true, false}) {
+    const Table t = port_knows(ip, !ip);
+    for (const uint64_t flags : {kGood, uint64_t{0}}) {
+      EXPECT_TRUE(is_taken(t, flags));  // not attempted
+      EXPECT_TRUE(is_taken(t, flags, false));
+    }
+  }
+}
+
+RC_GTEST_PROP(ParseTogether, WhatAPortKnowsOfUsualOnesIsAsAlone, (bool some_replies)) {
+  static const Table t = port_knows(true, true);
+  test::TestBurst b;
+  for (uint32_t i = 0; i < kFrames; ++i) {
+    Bytes frame = build(i < kPartMax ? Packet{} : command_or_reply(some_replies));
+    if (*rc::gen::inRange(0, 32) == 0) frame[*rc::gen::inRange<size_t>(0, frame.size())] ^= 1;
+    add(b, frame)->ol_flags = *rc::gen::weightedElement<uint64_t>(
+        {{40, kGood}, {1, 0}, {1, RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_BAD}});
   }
   State state;
   Sorted sorted;
