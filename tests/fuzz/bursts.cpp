@@ -98,9 +98,12 @@ class Mutator {
       const size_t first = below(right.size()), at = below(items_.size() + 1);
       const size_t stride = below(3) == 0 ? 1 : right.size() / kIds;  // of one id, or of several
       const size_t count = below(2) == 0 ? 1 : 1 + below(20);
+      // From one port, too, that mostly says nothing of their checksums.
+      const uint8_t how = below(3) == 0 ? kSumsGood : 0;
+      const auto number = static_cast<uint8_t>(below(2) == 0 ? 0 : below(6));
       std::vector<Item> fresh(count);
       for (size_t k = 0; k < count; ++k)
-        fresh[k].frame = right[(first + k * stride) % right.size()];
+        fresh[k] = {how, number, right[(first + k * stride) % right.size()]};
       items_.insert(items_.begin() + static_cast<long>(at), fresh.begin(), fresh.end());
       return;
     }
