@@ -54,6 +54,7 @@ Rig::Rig(const Change& change, const Options& options)
     : config_(packet_world()), options_(options), ports_(world_ports()) {
   if (change) change(config_);
   if (options.kernel) ports_[0].exception_id = kKernelPort;
+  ports_[0].rx_checksum = options.rx_checksum;
   must(slots_.sync(config_));
   ledger_ = must(daemon::LedgerMemory::create(
       config_.ledger, {now_, static_cast<UnixUs>(kNowUs), kHz}, workers));
@@ -150,7 +151,11 @@ void Rig::give_buffers_back() {
 Result Rig::run_frames(const std::vector<Bytes>& frames, uint16_t port) {
   Burst& burst = *burst_;
   burst.count = 0;
-  for (const Bytes& frame : frames) burst.packets[burst.count++] = make(frame, port);
+  for (const Bytes& frame : frames) {
+    rte_mbuf* m = burst.packets[burst.count] = make(frame, port);
+    if (burst.count < rx_flags.size()) m->ol_flags |= rx_flags[burst.count];
+    ++burst.count;
+  }
   return step(burst);
 }
 

@@ -51,6 +51,7 @@ class Rig {
     uint32_t audit_records = 0;               // 0: no audit
     uint32_t delay_packets = 64;
     uint32_t replay_packets = 0;
+    bool rx_checksum = false;  // the port checks checksums
   };
 
   // That the tables are made for; one of them runs here.
@@ -84,6 +85,9 @@ class Rig {
   uint32_t kept() const;
   audit::Ring& audit() { return *audit_; }  // with Options::audit_records
   const forward::Slots& slots() const { return slots_; }
+
+  // What the port says of the frames of a burst, by position (mbuf flags); of others nothing.
+  std::vector<uint64_t> rx_flags;
 
   bool control_is_full = false;
   bool port_is_full = false;
