@@ -106,6 +106,29 @@ def test_what_is_not_ours_goes_to_the_kernel_and_back():
         check(verdicts["to_kernel"] >= 4 and verdicts["from_kernel"] >= 4, str(verdicts))
 
 
+def test_a_port_that_checks_checksums():
+    """net_tap checks and makes them as a NIC does; a bridge joins it to the lab's cable."""
+    with Lab("lfe9", nodes=2) as lab:
+        config = basic_config(nodes=2)
+        config["ports"][0].update(device="net_tap1,iface=lft0", offload_checksums=True)
+        lab.start_nodes()
+        lab.start_daemon(config)
+        check("checksum offload rx on tx on" in lab.daemon.output(), lab.daemon.output())
+        # The bridge would keep what is for the MAC address of a port of its own.
+        lab.inside("dp", "ip", "link", "set", "dev", "lft0", "address", "02:00:00:00:00:77", "up")
+        lab.inside("dp", "ip", "link", "add", "br1", "type", "bridge", "mcast_snooping", "0")
+        for port in ("lf0", "lft0"):
+            lab.inside("dp", "ip", "link", "set", port, "master", "br1", "up")
+        lab.inside("dp", "ip", "link", "set", "br1", "up")
+        lab.wait_for("the nodes' MAC addresses", lab.nodes_resolved)
+        report = run_commands(lab, "--count", 5000, "--rate", 5000)
+        check(report["answered"] >= 4995, f"answered {report['answered']} of 5000")
+        deliveries = lab.deliveries(lab.stop_nodes())
+        equal(max(deliveries.values()), 1, "deliveries of one id")
+        verdicts = lab.rpc("stats")["verdicts"]
+        equal(verdicts["ip_checksum"] + verdicts["udp_checksum"], 0, "wrong checksums")
+
+
 def test_weights_and_reloads_under_load_lose_nothing():
     with Lab("lfe7") as lab:
         lab.start_all(basic_config())
