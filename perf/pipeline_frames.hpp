@@ -68,6 +68,7 @@ inline IpAddress address(const Options& o, uint8_t net, uint32_t number) {
   for (uint32_t k = 0; k < 4; ++k) bytes[12 + k] = static_cast<uint8_t>(number >> (24 - 8 * k));
   return net::from_ipv6(bytes);
 }
+inline uint8_t ip_version(const Options& o) { return o.ipv6 ? 6 : 4; }
 inline IpAddress vip(const Options& o) { return address(o, 0, 1); }
 
 inline void fill_link(rte_ether_hdr& eth, const Options& o) {

@@ -45,7 +45,7 @@ T must(Result<T> r) {
 // UDP, every flow known after the first passes.
 inline config::Service flow_service(const Options& o) {
   config::Service s{.name = "flows", .kind = config::ServiceKind::flow, .address = vip(o)};
-  s.ip_version = o.ipv6 ? 6 : 4;
+  s.ip_version = ip_version(o);
   s.protocol = config::Protocol::udp;
   s.port = kFlowPort;
   s.mode = o.mode == "nat"    ? forward::Mode::nat
@@ -72,8 +72,7 @@ inline config::Config make_config(const Options& o) {
                {.name = "orbit-adjust", .code = 3, .clearance = 3}};
   config::Port port{.name = "lan", .device = "none"};
   port.vlan = o.vlan;
-  port.addresses.push_back(
-      {.address = vip(o), .length = 8, .ip_version = static_cast<uint8_t>(o.ipv6 ? 6 : 4)});
+  port.addresses.push_back({.address = vip(o), .length = 8, .ip_version = ip_version(o)});
   c.ports.push_back(port);
   for (uint32_t i = 1; i <= o.orgs; ++i) {
     config::Organisation org{.name = "org" + std::to_string(i), .id = i};
@@ -86,7 +85,7 @@ inline config::Config make_config(const Options& o) {
   for (uint32_t i = 1; i <= o.operators; ++i)
     c.operators.push_back({.id = i, .roles = {"flight-director"}, .mfa_level = 2});
   config::Service s{.name = "bench", .address = vip(o)};
-  s.ip_version = o.ipv6 ? 6 : 4;
+  s.ip_version = ip_version(o);
   s.authentication =
       o.auth ? config::Authentication::required : config::Authentication::off;
   for (uint32_t n = 1; n <= o.nodes; ++n) {

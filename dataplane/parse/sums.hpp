@@ -85,8 +85,8 @@ LF_INLINE __m256i sums_of_ends(const Weights& w, const RestOrders& orders, const
   return _mm256_hadd_epi32(_mm256_madd_epi16(first, w.ip_header), udp);
 }
 
-// What sums_of_ends() leaves out, of a frame that has_between(). In two sums, as each addition waits
-// for the one before.
+// What sums_of_ends() leaves out; of a frame that has nothing there, 0. In two sums, as each
+// addition waits for the one before.
 LF_INLINE __m256i sums_between(const Weights& w, const uint8_t* frame, uint32_t length) noexcept {
   const uint32_t vectors = (length - kSumsRest - 1) / 32;
   // Nothing is left for the total to make good.

@@ -10,11 +10,6 @@
 
 namespace lf::quota {
 
-inline uint32_t remaining_after(const Group& g, uint32_t count) noexcept {
-  if (g.bounds.limit == kUnlimited) return kNoRemaining;
-  return g.bounds.admit_max > count ? g.bounds.admit_max - count : 0;
-}
-
 // One packet's way through the tiers. Everything that it needs is in hand: no atomics here.
 class Decider {
  public:
@@ -37,7 +32,7 @@ class Decider {
     const uint32_t n =
         std::max(delay_step(t_, lane.own.bounds, own_count), delay_step(t_, org.bounds, org_count));
     m.quota_remaining =
-        std::min(remaining_after(lane.own, own_count), remaining_after(org, org_count));
+        std::min(left_after(lane.own.bounds, own_count), left_after(org.bounds, org_count));
     m.reset_seconds = 0;
     m.throttle_ms = 0;
     const bool waits = n != 0 || lane.last_due > s_.released_until;

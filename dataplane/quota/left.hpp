@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the client of a command is told about its quota, and in which units. Of use to the quota
-// stage alone.
+// Which commands cost quota, what is left of it, and in which units clients are told. Of use to the
+// quota stage alone.
 #pragma once
 
 #include "dataplane/core/burst.hpp"
@@ -21,6 +21,12 @@ inline uint32_t ceil_div(uint64_t us, uint32_t by) noexcept {
 
 inline bool costs_quota(const Table& t, const Meta& m) noexcept {
   return !m.is_retry && m.org < t.org_limits.size();
+}
+
+// What is left of a key of which so many are used.
+inline uint32_t left_after(const Bounds& bounds, uint32_t used) noexcept {
+  if (bounds.limit == kUnlimited) return kNoRemaining;
+  return bounds.admit_max > used ? bounds.admit_max - used : 0;
 }
 
 }  // namespace lf::quota

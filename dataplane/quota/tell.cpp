@@ -10,9 +10,7 @@ namespace {
 
 // What is left of a key in this step.
 uint32_t left_of(const Windows& w, Key key, const Bounds& bounds, Step step) noexcept {
-  if (bounds.limit == kUnlimited) return kNoRemaining;
-  const uint32_t used = w.used(key, step);
-  return bounds.admit_max > used ? bounds.admit_max - used : 0;
+  return left_after(bounds, bounds.limit == kUnlimited ? 0 : w.used(key, step));
 }
 
 }  // namespace
