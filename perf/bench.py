@@ -41,6 +41,9 @@ PIPELINE = [
     # The port has checked the checksums, as nearly all NICs do.
     ("pipeline.command.noauth.offloaded", ["--auth", "0", "--offloaded"]),
     ("pipeline.command.auth.audit.offloaded", ["--auth", "1", "--audit", "1", "--offloaded"]),
+    # A tag, and IPv6's longer header, are added to 128 bytes.
+    ("pipeline.command.noauth.tagged", ["--auth", "0", "--vlan", "5", "--size", "132"]),
+    ("pipeline.command.noauth.ipv6", ["--auth", "0", "--ipv6", "--size", "148"]),
     ("pipeline.command.auth.orgs64", ["--auth", "1", "--orgs", "64"]),
     ("pipeline.command.auth.orgs1000", ["--auth", "1", "--orgs", "1000"]),
     ("pipeline.command.auth.duplicates50", ["--auth", "1", "--duplicates", "50"]),
@@ -69,6 +72,8 @@ MICRO = [
     ("audit_bench", "audit.append", "audit.append", None),
     ("stage_bench", "parse_software_checksums/4/128", "stage.parse", None),
     ("stage_bench", "parse_offloaded_checksums/4", "stage.parse.offloaded", None),
+    ("stage_bench", "parse_tagged/4", "stage.parse.tagged", None),
+    ("stage_bench", "parse_software_checksums/6/148", "stage.parse.ipv6", None),
     ("auth_bench", "stage/orgs:1000/payload:0", "stage.authenticate.1000", None),
     ("auth_bench", "lanes/path:0/payload:6", "cmac.aesni", "lanes/path:-1/payload:6"),
     ("auth_bench", "lanes/path:1/payload:6", "cmac.vaes512", "lanes/path:-1/payload:6"),

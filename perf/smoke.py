@@ -20,7 +20,9 @@ STORED = ROOT / "perf" / "instructions.json"
 FRAMES = 2048
 MARGIN = 0.15
 CASES = {"pipeline.command.auth": ["--auth", "1"], "pipeline.command.noauth": ["--auth", "0"],
-         "pipeline.command.noauth.offloaded": ["--auth", "0", "--offloaded"]}
+         "pipeline.command.noauth.offloaded": ["--auth", "0", "--offloaded"],
+         "pipeline.command.noauth.tagged": ["--auth", "0", "--vlan", "5", "--size", "132"],
+         "pipeline.command.noauth.ipv6": ["--auth", "0", "--ipv6", "--size", "148"]}
 
 
 def report(ok, name, detail=""):

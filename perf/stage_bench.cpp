@@ -103,9 +103,18 @@ void parse_software_checksums(benchmark::State& state) {
 }
 BENCHMARK(parse_software_checksums)
     ->Args({4, 128})
-    ->Args({6, 144})
+    ->Args({6, 148})
     ->Args({4, 512})
     ->Args({4, 1500});
+
+void parse_tagged(benchmark::State& state) {
+  const bool v6 = state.range(0) == 6;
+  Packet p = command(v6);
+  p.vlan = 5;
+  Frames frames(p, v6 ? 152 : 132);
+  run_parse(state, table(), frames);
+}
+BENCHMARK(parse_tagged)->Arg(4)->Arg(6);
 
 void parse_offloaded_checksums(benchmark::State& state) {
   Frames frames(command(state.range(0) == 6));
@@ -137,8 +146,10 @@ forward::Table nodes(bool v6, uint32_t count) {
 // sends the frames to other nodes; that their TTLs wrap does no harm here.
 void rewrite_to_nodes(benchmark::State& state) {
   const bool v6 = state.range(0) == 6;
-  Frames frames(command(v6), v6 ? 144 : kFrameSize);
+  Frames frames(command(v6), v6 ? 148 : kFrameSize);
   const parse::Table t = table();
+  const choose::Some some{.all_usual = true,
+                          .layout = {.ip_version = static_cast<uint8_t>(v6 ? 6 : 4)}};
   const forward::Table forward = nodes(v6, 64);
   auto burst = std::make_unique<Burst>();
   parse::State parse_state;
@@ -152,7 +163,7 @@ void rewrite_to_nodes(benchmark::State& state) {
     for (uint32_t i = 0; i < kBurst; ++i)
       burst->meta[i].node = static_cast<NodeSlot>((i * 5 + round) % 64);
     rewrite::fit(forward, *burst, 1500, sorted.commands, too_big);
-    rewrite::to_nodes(forward, t.ports, *burst, sorted.commands, !v6);
+    rewrite::to_nodes(forward, t.ports, *burst, sorted.commands, some);
     benchmark::DoNotOptimize(burst->packets[0]);
   }
   count(state);

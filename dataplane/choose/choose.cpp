@@ -178,8 +178,8 @@ class Seen {
     any_node_ |= common;
     all_nodes_ &= common;
     const auto* parsed = reinterpret_cast<const uint8_t*>(&m) + kFirst;
-    parsed_ = _mm256_or_si256(parsed_,
-                              _mm256_loadu_si256(reinterpret_cast<const __m256i*>(parsed)));
+    parsed_ =
+        _mm256_or_si256(parsed_, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(parsed)));
   }
 
   Some some(bool retries) const noexcept {
@@ -187,18 +187,22 @@ class Seen {
     std::memcpy(reinterpret_cast<uint8_t*>(&any) + kFirst, &parsed_, sizeof parsed_);
     const auto some_node = std::bit_cast<forward::Image::Common>(any_node_),
                least_node = std::bit_cast<forward::Image::Common>(all_nodes_);
-    // A tagged frame and IPv6 have bits there that usual ones do not.
-    static_assert((18 & ~net::kUsualIp) != 0 && (6 & ~4) != 0);
-    const bool usual = net::offsets_of(any) == net::kUsualOffsets && some_node.vlan_tci == 0 &&
-                       some_node.mode == static_cast<uint8_t>(forward::Mode::proxy);
+    const net::Layout layout{any.ip_version, some_node.tagged != 0};
     static_assert(forward::Mode::proxy == forward::Mode{0});
-    constexpr uint32_t kLcpPacket = net::kUsualLcp + sizeof(lcp::Header) - net::kUsualIp;
+    // Some may still be of IPv4 where all look like those of IPv6, see is_all_of().
+    const bool usual = net::offsets_of(any) == layout.offsets() &&
+                       some_node.mode == static_cast<uint8_t>(forward::Mode::proxy) &&
+                       some_node.ip_version == any.ip_version &&
+                       least_node.ip_version == any.ip_version &&
+                       some_node.tagged == least_node.tagged;
+    const uint32_t headers = layout.lcp() - layout.ip() + sizeof(lcp::Header);
     return {.replayable = any.replayable,
             .not_from_wire = any.origin != Origin::wire,
             .retry = retries,
             .several_ports = some_node.out_port != least_node.out_port,
             .all_usual = usual,
-            .all_fit = usual && kLcpPacket + any.payload_length <= least_node.mtu,
+            .layout = layout,
+            .all_fit = headers + any.payload_length <= least_node.mtu,
             .least_mtu = least_node.mtu};
   }
 
@@ -285,6 +289,13 @@ class Usual {
   Seen seen_;
 };
 
+// By OR offsets of IPv4 disappear in those of IPv6.
+bool is_all_of(const Burst& burst, const Selection& live, uint32_t offsets) noexcept {
+  for (const uint8_t i : live)
+    if (net::offsets_of(burst.meta[i]) != offsets) return false;
+  return true;
+}
+
 // Calls f(first, end) for neighbours in a burst.
 template <typename F>
 void for_each_run(Burst& burst, const Selection& live, F&& f) noexcept {
@@ -322,7 +333,10 @@ Some run(const Table& table, NodeLive& live, State& state, Burst& burst, Selecti
   if (!all_chosen) keep_undecided(burst, selection);
   if (chooser.counted)
     for (const uint8_t i : selection) state.chosen[burst.meta[i].node] = 0;
-  return usual.some();
+  Some some = usual.some();
+  if (some.layout.ip_version == 6) [[unlikely]]
+    some.all_usual &= is_all_of(burst, selection, some.layout.offsets());
+  return some;
 }
 
 }  // namespace lf::choose

@@ -13,6 +13,7 @@
 #include "dataplane/core/worker_stats.hpp"
 #include "dataplane/forward/node_live.hpp"
 #include "dataplane/forward/table.hpp"
+#include "dataplane/net/offsets.hpp"
 
 namespace lf::choose {
 
@@ -51,9 +52,10 @@ void init(State& state, const NodeStats* const* workers, uint32_t worker_count, 
 struct Some {
   bool replayable = false, not_from_wire = false, retry = false;
   bool several_ports = false;  // they leave by more than one
-  // All are untagged IPv4 (net::kUsualOffsets), to untagged nodes in proxy mode.
+  // All have the layout, and are for nodes in proxy mode that have it too.
   bool all_usual = false;
-  bool all_fit = false;         // and their nodes' MTUs
+  net::Layout layout{};
+  bool all_fit = false;         // their nodes' MTUs
   uint16_t least_mtu = 0xffff;  // no node's is smaller
 };
 

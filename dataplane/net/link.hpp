@@ -12,11 +12,9 @@
 
 #include "dataplane/core/burst.hpp"
 #include "dataplane/lcp/header.hpp"
+#include "dataplane/net/offsets.hpp"
 
 namespace lf::net {
-
-inline constexpr uint8_t kEtherSize = sizeof(rte_ether_hdr);
-inline constexpr uint8_t kTagSize = sizeof(rte_vlan_hdr);
 
 // Gives the frame a link header with the tag `vlan_tci` (0: none) and returns its new start. Only
 // moves the start of the frame: pointers into the packet stay valid. The mbuf has its headroom.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where a packet's headers are, as one number: the four bytes lie together in Meta.
+// Where a packet's headers are, as one number: the four bytes lie together in Meta. And where they
+// are in the four layouts that nearly all commands have.
 #pragma once
 
 #include <rte_ether.h>
@@ -24,14 +25,35 @@ inline uint32_t offsets_of(const Meta& meta) noexcept {
   return offsets;
 }
 
-constexpr uint32_t make_offsets(uint8_t l3, uint8_t l4, uint8_t lcp, uint8_t ip_version) noexcept {
-  return l3 | uint32_t{l4} << 8 | uint32_t{lcp} << 16 | uint32_t{ip_version} << 24;
-}
+inline constexpr uint8_t kEtherSize = sizeof(rte_ether_hdr);
+inline constexpr uint8_t kTagSize = sizeof(rte_vlan_hdr);
 
-// LCP in UDP in IPv4 without options in an untagged frame.
-inline constexpr uint8_t kUsualIp = sizeof(rte_ether_hdr);
-inline constexpr uint8_t kUsualUdp = kUsualIp + sizeof(rte_ipv4_hdr);
-inline constexpr uint8_t kUsualLcp = kUsualUdp + sizeof(rte_udp_hdr);
-inline constexpr uint32_t kUsualOffsets = make_offsets(kUsualIp, kUsualUdp, kUsualLcp, 4);
+// LCP in UDP in IPv4 without options or IPv6 without extension headers, in a frame without a VLAN
+// tag: offsets from its start.
+template <uint8_t kIpVersion>
+struct Usual {
+  static constexpr uint8_t kIp = kEtherSize;
+  static constexpr uint8_t kUdp =
+      kIp + (kIpVersion == 4 ? sizeof(rte_ipv4_hdr) : sizeof(rte_ipv6_hdr));
+  static constexpr uint8_t kLcp = kUdp + sizeof(rte_udp_hdr);
+};
+
+// That, or the same behind a tag. All is then as if the frame began kTagSize later.
+struct Layout {
+  uint8_t ip_version = 4;
+  bool tagged = false;
+
+  constexpr bool operator==(const Layout&) const = default;
+
+  constexpr uint32_t start() const noexcept { return tagged ? kTagSize : 0u; }
+  constexpr uint32_t ip() const noexcept { return kEtherSize + start(); }
+  constexpr uint32_t lcp() const noexcept {
+    return start() + (ip_version == 4 ? Usual<4>::kLcp : Usual<6>::kLcp);
+  }
+  constexpr uint32_t offsets() const noexcept {
+    return ip() | (lcp() - uint32_t{sizeof(rte_udp_hdr)}) << 8 | lcp() << 16 |
+           uint32_t{ip_version} << 24;
+  }
+};
 
 }  // namespace lf::net

@@ -99,9 +99,10 @@ LF_INLINE uintptr_t data_from_mbuf(const rte_mbuf* m) noexcept {
 }
 
 LF_APART void forget(Places& places) noexcept {
-  for (Place& p : places.place) p.key = 0;
+  for (Place& p : places.place) p.key = {};
   places.place[0].segments_and_port = 0;
-  places.place[0].is_plain = places.place[0].takes_commands = false;
+  places.place[0].is_plain = false;
+  places.place[0].together = 0;
   places.last = places.place;
   places.next = 0;
 }
@@ -111,9 +112,11 @@ LF_INLINE void prefetch_ahead(const Burst& burst, size_t i) noexcept {
   prefetch(burst.packets[i + kAhead]);
 }
 
-// Commands and replies from position i on, as long as they are plain: for the last place, and with
-// nothing rare about them. A function of its own that calls nothing, so what all are compared with
-// stays in registers. Returns where that ends; each packet has left its sums.
+// Commands and replies from position i on, as long as they are plain: for the last place, which is
+// of the IP version, and with nothing rare about them. A function of its own that calls nothing, so
+// what all are compared with stays in registers. Returns where that ends; each packet has left its
+// sums.
+template <uint8_t kIpVersion>
 LF_APART size_t plain_ones(const Table& table, const Places& places, __m256i* sums, Burst& burst,
                            size_t i, size_t end, Sorted& out) noexcept {
   const Weights weights;
@@ -122,9 +125,9 @@ LF_APART size_t plain_ones(const Table& table, const Places& places, __m256i* su
   uint8_t* command = out.commands.index + out.commands.count;
   for (; i < end; ++i) {
     prefetch_ahead(burst, i);
-    const UsualFrame f = usual_frame(burst.packets[i]);
-    if (!is_for(place, f)) [[unlikely]]
+    if (!is_for<kIpVersion>(place, burst.packets[i])) [[unlikely]]
       break;
+    const auto f = usual_frame<kIpVersion>(burst.packets[i], place.key.layout.start());
     const __m128i tail = tail_of(f.lcp());
     if (!is_usual_lcp(f, tail) || may_be_own(table, f)) [[unlikely]]
       break;
@@ -134,8 +137,8 @@ LF_APART size_t plain_ones(const Table& table, const Places& places, __m256i* su
       if (!has_body(f)) break;
       out.replies.add(static_cast<uint32_t>(i));
     }
-    *sums++ = sums_of(weights, f.data, f.length);
-    take_usual_lcp(table, place, f, tail, rest, burst.meta[i]);
+    *sums++ = sums_of<kIpVersion>(weights, f.data, f.length);
+    take_usual_lcp(table, place, f.lcp(), tail, rest, burst.meta[i]);
   }
   out.commands.count = static_cast<uint16_t>(command - out.commands.index);
   return i;
@@ -168,7 +171,9 @@ LF_APART void one_by_one(const Table& table, State& state, Burst& burst, size_t 
   for (size_t i = first; i < end;) {
     if (state.places.last->is_plain) [[likely]] {
       const size_t from = i;
-      i = plain_ones(table, state.places, sums, burst, i, end, out);
+      i = state.places.last->key.layout.ip_version == 4
+              ? plain_ones<4>(table, state.places, sums, burst, i, end, out)
+              : plain_ones<6>(table, state.places, sums, burst, i, end, out);
       sums += i - from;
     }
     if (i < end) [[unlikely]]
@@ -179,15 +184,12 @@ LF_APART void one_by_one(const Table& table, State& state, Burst& burst, size_t 
     parse_again(table, burst, static_cast<uint32_t>(first), static_cast<uint32_t>(end), out);
 }
 
-// Parts that go one by one after the attempt to take them together has failed, twice as many and
-// one after each failure: traffic of all kinds does not pay for attempts.
-constexpr uint32_t kPauseMax = 31;
-
 // Commands with replies among them, which were taken for commands. False: one has no body.
+template <net::Layout kLayout>
 LF_APART bool tell_replies(Burst& burst, size_t first, Sorted& out) noexcept {
   const Selection commands = out.commands, replies = out.replies;
   for (size_t i = first; i < first + kTogether; ++i) {
-    const UsualFrame f = usual_frame(burst.packets[i]);
+    const auto f = usual_frame<kLayout.ip_version>(burst.packets[i], kLayout.start());
     if (is_command(f)) {
       out.commands.add(static_cast<uint32_t>(i));
       continue;
@@ -211,27 +213,51 @@ LF_INLINE void add_run(Selection& to, size_t first) noexcept {
   to.count = static_cast<uint16_t>(to.count + kTogether);
 }
 
-template <bool kPortKnows>
-LF_INLINE bool commands_together(const Table& table, const State& state, Burst& burst, size_t first,
-                                Sorted& out) noexcept {
-  constexpr int kType = kUsualLcp + offsetof(lcp::Header, type) - kSecond;
-  __m256i most;
-  if (!parse_together<kPortKnows>(
-          table, *state.places.last, burst, first, most,
-          [ahead = state.data_from_mbuf](rte_mbuf* const* packet) LF_INLINE_LAMBDA {
-            prefetch_whole(packet[kMbufAhead], ahead);
-          })) [[unlikely]]
-    return false;
-  if (_mm256_extract_epi8(most, kType) != static_cast<int>(lcp::Type::command)) [[unlikely]]
-    return tell_replies(burst, first, out);
-  add_run(out.commands, first);
-  return true;
+// Parts that go one by one after the attempt to take them together has failed, twice as many and
+// one after each failure: traffic of all kinds does not pay for attempts.
+constexpr uint32_t kPauseMax = 31;
+
+LF_APART void after_failure(const Table& table, State& state, Burst& burst, size_t first,
+                            Sorted& out) noexcept {
+  state.wait = state.pause = std::min(2 * state.pause + 1, kPauseMax);
+  one_by_one(table, state, burst, first, first + kTogether, out);
 }
 
-// Apart, so that either has its registers.
-LF_APART bool known_together(const Table& table, const State& state, Burst& burst, size_t first,
-                             Sorted& out) noexcept {
-  return commands_together<true>(table, state, burst, first, out);
+template <net::Layout kLayout, bool kPortKnows>
+void commands_together(const Table& table, State& state, Burst& burst, size_t first,
+                       Sorted& out) noexcept {
+  using Frame = UsualFrame<kLayout.ip_version>;
+  constexpr int kType = Frame::At::kLcp + offsetof(lcp::Header, type) - Frame::kSecond;
+  __m256i most;
+  if (!parse_together<kLayout, kPortKnows>(
+          table, *state.places.last, burst, first, most,
+          [ahead = state.data_from_mbuf](rte_mbuf* const* packet)
+              LF_INLINE_LAMBDA { prefetch_whole(packet[kMbufAhead], ahead); })) [[unlikely]]
+    return after_failure(table, state, burst, first, out);
+  if (_mm256_extract_epi8(most, kType) == static_cast<int>(lcp::Type::command)) [[likely]] {
+    add_run(out.commands, first);
+  } else if (!tell_replies<kLayout>(burst, first, out)) {
+    return after_failure(table, state, burst, first, out);
+  }
+  state.pause = 0;
+}
+
+// By Place::together: a function for each layout, and for what ports know.
+constexpr decltype(&commands_together<net::Layout{}, false>) kTogetherBy[] = {
+    nullptr,
+    commands_together<net::Layout{4, false}, false>,
+    commands_together<net::Layout{4, false}, true>,
+    commands_together<net::Layout{4, true}, false>,
+    commands_together<net::Layout{4, true}, true>,
+    commands_together<net::Layout{6, false}, false>,
+    commands_together<net::Layout{6, false}, true>,
+    commands_together<net::Layout{6, true}, false>,
+    commands_together<net::Layout{6, true}, true>};
+
+LF_APART void part_one_by_one(const Table& table, State& state, Burst& burst, size_t first,
+                              size_t end, Sorted& out) noexcept {
+  if (end - first == kTogether && state.places.last->together != 0) --state.wait;
+  one_by_one(table, state, burst, first, end, out);
 }
 
 }  // namespace
@@ -247,7 +273,7 @@ void begin(const Table& table, State& state, Burst& burst, Sorted& out) noexcept
   for (uint32_t k = 0; k < Burst::kAhead; ++k) burst.packets[count + k] = burst.packets[count - 1];
   const uintptr_t data = state.data_from_mbuf;
   state.data_from_mbuf = data_from_mbuf(burst.packets[0]);
-  if (state.places.last->takes_commands) [[likely]] {
+  if (state.places.last->together != 0) [[likely]] {
     for (uint32_t i = 0; i < kMbufAhead; ++i) prefetch_whole(burst.packets[i], data);
     return;
   }
@@ -257,21 +283,10 @@ void begin(const Table& table, State& state, Burst& burst, Sorted& out) noexcept
 
 void part(const Table& table, State& state, Burst& burst, uint32_t first, uint32_t end,
           Sorted& out) noexcept {
-  if (end - first == kTogether && state.places.last->takes_commands) [[likely]] {
-    if (state.wait == 0) [[likely]] {
-      const bool done = state.places.last->port_checks_sums
-                            ? known_together(table, state, burst, first, out)
-                            : commands_together<false>(table, state, burst, first, out);
-      if (done) [[likely]] {
-        state.pause = 0;
-        return;
-      }
-      state.pause = std::min(2 * state.pause + 1, kPauseMax);
-      state.wait = state.pause + 1;
-    }
-    --state.wait;
-  }
-  one_by_one(table, state, burst, first, end, out);
+  const uint8_t together = state.places.last->together;
+  if (end - first == kTogether && together != 0 && state.wait == 0) [[likely]]
+    return kTogetherBy[together](table, state, burst, first, out);
+  part_one_by_one(table, state, burst, first, end, out);
 }
 
 void run(const Table& table, State& state, Burst& burst, Sorted& out, Tsc) noexcept {

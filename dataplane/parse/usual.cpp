@@ -1,94 +1,119 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/parse/usual.hpp"
 
+#include <rte_ether.h>
+#include <rte_tcp.h>
+
+#include <algorithm>
 #include <bit>
 #include <cstring>
+
+#include "dataplane/net/unaligned.hpp"
 
 namespace lf::parse {
 namespace {
 
-constexpr uint32_t kUdpLeast = kUsualUdp + sizeof(rte_udp_hdr);
-constexpr uint32_t kTcpLeast = kUsualUdp + sizeof(rte_tcp_hdr);
+// Bytes of a frame's two vectors, by their place in a frame without a tag. Of those in both the
+// second one decides.
+template <uint8_t kIpVersion>
+class Wanted {
+ public:
+  explicit Wanted(Place& place) : place_(place) {
+    for (Bounds* b : {&place.first, &place.second}) b->low.fill(0), b->high.fill(0xff);
+  }
 
-// Destination address and port, protocol, and the DPDK port. Never 0.
-uint64_t place_key(const rte_ipv4_hdr& ip, uint16_t from) noexcept {
-  uint64_t ends;  // destination address, source port, destination port
-  std::memcpy(&ends, &ip.dst_addr, sizeof ends);
-  static_assert(kPortsMax <= 128);
-  return (ends & 0xffff'0000'ffff'ffff) | uint64_t{ip.next_proto_id} << 32 | uint64_t{from} << 40 |
-         uint64_t{1} << 47;
+  void between(size_t at, uint8_t low, uint8_t high) noexcept {
+    constexpr size_t kSecond = UsualFrame<kIpVersion>::kSecond;
+    if (at >= kSecond)
+      set(place_.second, at - kSecond, low, high);
+    else
+      set(place_.first, at, low, high);
+  }
+  void exactly(size_t at, const void* bytes, size_t count) noexcept {
+    const auto* byte = static_cast<const uint8_t*>(bytes);
+    for (size_t k = 0; k < count; ++k) between(at + k, byte[k], byte[k]);
+  }
+
+  // What a length differs from the one that it should be.
+  void first_length() noexcept { no_difference(place_.first, LengthsAt<kIpVersion>::kIpLength); }
+  void second_length() noexcept { no_difference(place_.second, LengthsAt<kIpVersion>::kUdpLength); }
+
+ private:
+  static void set(Bounds& b, size_t at, uint8_t low, uint8_t high) noexcept {
+    b.low[at] = low, b.high[at] = high;
+  }
+  static void no_difference(Bounds& b, size_t at) noexcept {
+    set(b, at, 0, 0), set(b, at + 1, 0, 0);
+  }
+
+  Place& place_;
+};
+
+// Of a tagged frame all but the first bytes of the MAC address, which Place has apart.
+template <uint8_t kIpVersion>
+void want_link(Wanted<kIpVersion>& w, const UsualFrame<kIpVersion>& f, bool tagged) noexcept {
+  if (tagged) {
+    w.exactly(0, f.data, RTE_ETHER_ADDR_LEN - net::kTagSize);
+    w.exactly(2 * RTE_ETHER_ADDR_LEN - net::kTagSize,
+              f.data + 2 * RTE_ETHER_ADDR_LEN - net::kTagSize, net::kTagSize);
+  } else {
+    w.exactly(0, f.data, RTE_ETHER_ADDR_LEN);
+  }
+  w.exactly(2 * RTE_ETHER_ADDR_LEN, f.data + 2 * RTE_ETHER_ADDR_LEN, RTE_ETHER_TYPE_LEN);
 }
 
-// What `low` and `low` + `span` enclose at a place of the frame, under a mask.
-void want(Place& p, size_t at, uint8_t mask, uint8_t low, uint8_t high) noexcept {
-  p.mask[at - kSecond] = mask;
-  p.low[at - kSecond] = low;
-  p.span[at - kSecond] = static_cast<uint8_t>(high - low);
-}
-
-void want_exactly(Place& p, size_t at, const void* bytes, size_t count) noexcept {
-  std::memset(p.mask.data() + (at - kSecond), 0xff, count);
-  std::memcpy(p.low.data() + (at - kSecond), bytes, count);
-}
-
-// Of a frame's first bytes: destination MAC address, EtherType, version and header length.
-void want_link(Place& p, const uint8_t* frame, bool lcp) noexcept {
-  p.link_mask = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff};
-  std::memcpy(p.link.data(), frame, kUsualIp + 1);
-  constexpr size_t kTotal = kUsualIp + offsetof(rte_ipv4_hdr, total_length);
-  if (lcp) p.link_mask[kTotal] = p.link_mask[kTotal + 1] = 0xff;
-}
-
-void want_ip(Place& p, const rte_ipv4_hdr& ip, uint16_t port) noexcept {
-  want(p, kUsualIp + offsetof(rte_ipv4_hdr, fragment_offset), 0x3f, 0, 0);
-  want(p, kUsualIp + offsetof(rte_ipv4_hdr, fragment_offset) + 1, 0xff, 0, 0);
-  want_exactly(p, kUsualIp + offsetof(rte_ipv4_hdr, next_proto_id), &ip.next_proto_id, 1);
+void want_ip(Wanted<4>& w, const rte_ipv4_hdr& ip) noexcept {
+  constexpr size_t kIp = net::Usual<4>::kIp;
+  w.exactly(kIp, &ip.version_ihl, 1);
+  w.exactly(kIp + offsetof(rte_ipv4_hdr, next_proto_id), &ip.next_proto_id, 1);
   static_assert(!net::is_ipv4_source(0) && net::is_ipv4_source(1) && net::is_ipv4_source(223) &&
                 !net::is_ipv4_source(224));
-  want(p, kUsualIp + offsetof(rte_ipv4_hdr, src_addr), 0xff, 1, 223);
-  want_exactly(p, kUsualIp + offsetof(rte_ipv4_hdr, dst_addr), &ip.dst_addr, sizeof ip.dst_addr);
-  want_exactly(p, kUsualUdp + offsetof(rte_udp_hdr, dst_port), &port, sizeof port);
+  w.between(kIp + offsetof(rte_ipv4_hdr, src_addr), 1, 223);
+  w.exactly(kIp + offsetof(rte_ipv4_hdr, dst_addr), &ip.dst_addr, sizeof ip.dst_addr);
 }
 
-void want_lcp(Place& p, bool commands) noexcept {
-  constexpr uint16_t kLengthsFit = 0;  // what differs from lengths_of()
-  want_exactly(p, kUsualUdp + offsetof(rte_udp_hdr, dgram_len), &kLengthsFit, sizeof kLengthsFit);
+void want_ip(Wanted<6>& w, const rte_ipv6_hdr& ip) noexcept {
+  constexpr size_t kIp = net::Usual<6>::kIp;
+  w.between(kIp, 0x60, 0x6f);
+  w.exactly(kIp + offsetof(rte_ipv6_hdr, proto), &ip.proto, 1);
+  // Neither multicast nor one of those that begin with 0, of which some are no sources.
+  w.between(kIp + offsetof(rte_ipv6_hdr, src_addr), 1, 0xfe);
+  w.exactly(kIp + offsetof(rte_ipv6_hdr, dst_addr), ip.dst_addr, sizeof ip.dst_addr);
+}
+
+template <uint8_t kIpVersion>
+void want_lcp(Wanted<kIpVersion>& w, bool commands) noexcept {
+  using At = net::Usual<kIpVersion>;
   static_assert(lcp::kFlagsKnown == 3);
   static_assert(static_cast<Kind>(lcp::Type::command) == Kind::command &&
                 static_cast<Kind>(lcp::Type::reply) == Kind::reply);
   constexpr uint16_t kMagic = lcp::be16(lcp::kMagic);
   constexpr auto kReply = static_cast<uint8_t>(lcp::Type::reply);
-  want(p, kUsualIp + offsetof(rte_ipv4_hdr, time_to_live), 0xff, 2, 0xff);
-  want_exactly(p, kUsualLcp + offsetof(lcp::Header, magic), &kMagic, sizeof kMagic);
-  want_exactly(p, kUsualLcp + offsetof(lcp::Header, version), &lcp::kVersion, 1);
-  want(p, kUsualLcp + offsetof(lcp::Header, type), 0xff, commands ? kReply - 1 : kReply, kReply);
-  want(p, kUsualLcp + offsetof(lcp::Header, flags), 0xff, 0, lcp::kFlagsKnown);
-  want(p, kUsualLcp + offsetof(lcp::Header, severity), 0xff, lcp::kSeverityMin, lcp::kSeverityMax);
-}
-
-// What want() says of the second vector, for bytes that are compared without masks. The word for
-// fragments cannot be; it is looked at apart.
-void want_together(Place& p) noexcept {
-  for (size_t k = 0; k < kVector; ++k) {
-    const bool counts = p.mask[k] == 0xff;
-    p.lowest[k] = counts ? p.low[k] : 0;
-    p.highest[k] = counts ? static_cast<uint8_t>(p.low[k] + p.span[k]) : 0xff;
-  }
+  constexpr size_t kTtl =
+      kIpVersion == 4 ? offsetof(rte_ipv4_hdr, time_to_live) : offsetof(rte_ipv6_hdr, hop_limits);
+  w.first_length();
+  w.second_length();
+  w.between(At::kIp + kTtl, 2, 0xff);
+  w.exactly(At::kLcp + offsetof(lcp::Header, magic), &kMagic, sizeof kMagic);
+  w.exactly(At::kLcp + offsetof(lcp::Header, version), &lcp::kVersion, 1);
+  w.between(At::kLcp + offsetof(lcp::Header, type), commands ? kReply - 1 : kReply, kReply);
+  w.between(At::kLcp + offsetof(lcp::Header, flags), 0, lcp::kFlagsKnown);
+  w.between(At::kLcp + offsetof(lcp::Header, severity), lcp::kSeverityMin, lcp::kSeverityMax);
 }
 
 // The metadata of its packets, as far as they have it in common.
-Meta common_meta(const Place& p, uint16_t from, uint8_t protocol) noexcept {
+Meta common_meta(const Place& p) noexcept {
+  const uint32_t offsets = p.key.layout.offsets();
   Meta m;
   m.service = 0;
-  m.l3_offset = kUsualIp;
-  m.l4_offset = kUsualUdp;
-  m.ip_version = 4;
-  m.in_port = static_cast<uint8_t>(from);
-  if (p.endpoint != nullptr) m.lcp_offset = kUsualLcp;
+  std::memcpy(&m.l3_offset, &offsets, sizeof offsets);
+  m.vlan_tci = lcp::be16(p.key.vlan_tci);
+  m.in_port = p.key.in_port;
+  if (p.endpoint == nullptr) m.lcp_offset = 0;
   if (p.flow == nullptr) return m;
   m.kind = Kind::flow;
   m.service = p.flow->service;
-  m.flow_protocol = protocol;
+  m.flow_protocol = p.key.protocol;
   return m;
 }
 
@@ -105,79 +130,117 @@ void prepare_intents(const Table& t, Place& p, Meta common) noexcept {
   }
 }
 
-// Where a frame goes that is to the port's MAC address and IPv4 without options.
-void make(const Table& t, Place& p, const UsualFrame& f, uint64_t key) noexcept {
-  const rte_ipv4_hdr& ip = f.ip();
-  const rte_udp_hdr& udp = f.udp();
+// Where a frame goes that has a usual link header.
+template <uint8_t kIpVersion>
+void make(const Table& t, Place& p, const UsualFrame<kIpVersion>& f, const PlaceKey& key) noexcept {
+  using At = net::Usual<kIpVersion>;
   const net::Port& port = t.ports[f.mbuf->port];
-  const IpAddress own = net::from_ipv4(ip.dst_addr);
-  const uint8_t protocol = ip.next_proto_id;
-  p = {.segments_and_port = segments_and_port(f.mbuf), .key = key};
-  if (protocol == IPPROTO_UDP) p.endpoint = find_endpoint(t, own, udp.dst_port, 4);
+  const uint8_t protocol = key.protocol;
+  p = {
+      .key = key, .segments_and_port = segments_and_port(f.mbuf), .mac_start = first_bytes(f.mbuf)};
+  if (protocol == IPPROTO_UDP) p.endpoint = find_endpoint(t, key.destination, key.port, kIpVersion);
   const bool may_be_flow = t.has_flows && (protocol == IPPROTO_UDP || protocol == IPPROTO_TCP);
-  if (p.endpoint == nullptr && may_be_flow) p.flow = find_flow(t, own, udp.dst_port, protocol, 4);
-  p.least = p.endpoint != nullptr ? kUsualMin : protocol == IPPROTO_TCP ? kTcpLeast : kUdpLeast;
-  p.shortest = std::max<uint32_t>(p.least, kSecond + kVector);
+  if (p.endpoint == nullptr && may_be_flow)
+    p.flow = find_flow(t, key.destination, key.port, protocol, kIpVersion);
+  constexpr uint32_t kUdpLeast = At::kUdp + sizeof(rte_udp_hdr);
+  constexpr uint32_t kTcpLeast = At::kUdp + sizeof(rte_tcp_hdr);
+  p.least = p.endpoint != nullptr ? f.kMin : protocol == IPPROTO_TCP ? kTcpLeast : kUdpLeast;
+  p.shortest = key.layout.start() + std::max<uint32_t>(p.least, f.kSecond + kVector);
   if (p.endpoint == nullptr && p.flow == nullptr) p.segments_and_port = 0;  // fits no packet
-  p.port_checks_sums = port.rx_ip_checksum || port.rx_udp_checksum;
+  const bool checks_udp = port.rx_udp_checksum;
+  const bool checks_ip = kIpVersion == 4 ? port.rx_ip_checksum : checks_udp;  // IPv6 has none
+  p.port_checks_sums = checks_ip || checks_udp;
   p.is_plain = p.endpoint != nullptr && !p.port_checks_sums;
-  want_link(p, f.data, p.endpoint != nullptr);
-  want_ip(p, ip, udp.dst_port);
-  if (p.endpoint != nullptr) want_lcp(p, p.endpoint->takes_commands);
-  const Meta common = common_meta(p, f.mbuf->port, protocol);
+  Wanted<kIpVersion> wanted(p);
+  want_link(wanted, f, key.layout.tagged);
+  want_ip(wanted, f.ip());
+  wanted.exactly(At::kUdp + offsetof(rte_udp_hdr, dst_port), &key.port, sizeof key.port);
+  if (p.endpoint != nullptr) want_lcp(wanted, p.endpoint->takes_commands);
+  const Meta common = common_meta(p);
   std::memcpy(p.ids.data(), reinterpret_cast<const uint8_t*>(&common) + kIds, kVector);
-  p.takes_commands = p.endpoint != nullptr && p.endpoint->takes_commands &&
-                     (p.is_plain || (port.rx_ip_checksum && port.rx_udp_checksum));
-  if (!p.takes_commands) return;
-  want_together(p);
+  if (p.endpoint == nullptr || !p.endpoint->takes_commands || checks_ip != checks_udp) return;
+  p.together = static_cast<uint8_t>(1 + 4 * (kIpVersion == 6) + 2 * key.layout.tagged + checks_udp);
   prepare_intents(t, p, common);
 }
 
-// Whether a place can be made of it: then its link header is the same for all packets there.
-bool has_usual_link(const net::Port& port, const uint8_t* frame) noexcept {
-  uint16_t type;
-  std::memcpy(&type, frame + 2 * RTE_ETHER_ADDR_LEN, sizeof type);
-  // First what tells tagged frames and IPv6, of which there may be many.
-  return type == lcp::be16(RTE_ETHER_TYPE_IPV4) && frame[kUsualIp] == RTE_IPV4_VHL_DEF &&
-         net::mac48(frame) == net::mac48(&port.mac) && port.vlan_tci == 0 &&
-         port.kernel_of == net::kNoPort;
+template <uint8_t kIpVersion>
+const Place* place_of(const Table& t, Places& places, rte_mbuf* m, bool tagged) noexcept {
+  const net::Layout layout{kIpVersion, tagged};
+  if (m->data_len < layout.start() + UsualFrame<kIpVersion>::kSecond + kVector) return nullptr;
+  const auto f = usual_frame<kIpVersion>(m, layout.start());
+  PlaceKey key{.destination = f.destination(),
+               .port = f.udp().dst_port,
+               .in_port = static_cast<uint8_t>(m->port),
+               .layout = layout};
+  if constexpr (kIpVersion == 4) {
+    if (f.ip().version_ihl != RTE_IPV4_VHL_DEF) return nullptr;
+    key.protocol = f.ip().next_proto_id;
+  } else {
+    if (f.data[net::Usual<6>::kIp] >> 4 != 6) return nullptr;
+    key.protocol = f.ip().proto;
+  }
+  if (tagged) key.vlan_tci = net::load16(f.data + 2 * RTE_ETHER_ADDR_LEN - 2);
+  const net::Port& port = t.ports[m->port];
+  if (port.vlan_tci != 0 && ((port.vlan_tci ^ lcp::be16(key.vlan_tci)) & 0x0fff) != 0)
+    return nullptr;
+  for (const Place& p : places.place)
+    if (p.key == key) return is_for<kIpVersion>(p, m) ? &p : nullptr;
+  Place& fresh = places.place[places.next++ % Places::kMax];
+  make(t, fresh, f, key);
+  return is_for<kIpVersion>(fresh, m) ? &fresh : nullptr;
+}
+
+// The source address is an own one.
+template <uint8_t kIpVersion>
+bool is_from_own(const Table& t, rte_mbuf* m, uint32_t start) noexcept {
+  const auto f = usual_frame<kIpVersion>(m, start);
+  return may_be_own(t, f) && find_own(t, f.source()) != nullptr;
+}
+
+template <uint8_t kIpVersion>
+bool port_says(const net::Port& port, const UsualFrame<kIpVersion>& f, uint32_t udp_size) noexcept {
+  if constexpr (kIpVersion == 4)
+    if (bad_ipv4_checksum(port, f.mbuf, f.ip())) return true;
+  return udp_size != 0 && bad_udp_sum(port, f.mbuf, [&] {
+           return net::pseudo_sum(f.source(), f.destination(), IPPROTO_UDP, udp_size) +
+                  net::sum_bytes(&f.udp(), udp_size);
+         });
 }
 
 }  // namespace
 
 const Place* other_place(const Table& t, Places& places, rte_mbuf* m) noexcept {
-  const UsualFrame f = usual_frame(m);
-  if (std::rotl(segments_and_port(f.mbuf) - 1, 16) >= kPortsMax || f.length < kSecond + kVector)
-    return nullptr;  // not one segment, or from no port of ours
-  if (!has_usual_link(t.ports[f.mbuf->port], f.data)) return nullptr;
-  const uint64_t key = place_key(f.ip(), f.mbuf->port);
-  for (const Place& p : places.place)
-    if (p.key == key) return is_for(p, f) ? &p : nullptr;
-  Place& fresh = places.place[places.next++ % Places::kMax];
-  make(t, fresh, f, key);
-  return is_for(fresh, f) ? &fresh : nullptr;
+  constexpr uint16_t kTagged = lcp::be16(RTE_ETHER_TYPE_VLAN);
+  constexpr size_t kType = 2 * RTE_ETHER_ADDR_LEN;
+  // Not one segment, or from no port of ours.
+  if (std::rotl(segments_and_port(m) - 1, 16) >= kPortsMax) return nullptr;
+  if (m->data_len < kType + net::kTagSize + RTE_ETHER_TYPE_LEN) return nullptr;
+  const net::Port& port = t.ports[m->port];
+  const auto* frame = rte_pktmbuf_mtod(m, const uint8_t*);
+  uint16_t type = net::load16(frame + kType);
+  const bool tagged = type == kTagged;
+  if (tagged) type = net::load16(frame + kType + net::kTagSize);
+  if (port.kernel_of != net::kNoPort || net::mac48(frame) != net::mac48(&port.mac)) return nullptr;
+  if (type == lcp::be16(RTE_ETHER_TYPE_IPV4)) return place_of<4>(t, places, m, tagged);
+  if (type == lcp::be16(RTE_ETHER_TYPE_IPV6)) return place_of<6>(t, places, m, tagged);
+  return nullptr;
 }
 
-bool is_own(const Table& t, uint32_t address) noexcept {
-  return find_own(t, net::from_ipv4(address)) != nullptr;
+bool is_own(const Table& t, rte_mbuf* m, net::Layout layout) noexcept {
+  return layout.ip_version == 4 ? is_from_own<4>(t, m, layout.start())
+                                : is_from_own<6>(t, m, layout.start());
 }
 
-bool some_own(const Table& t, rte_mbuf* const* packets, size_t count) noexcept {
-  for (size_t k = 0; k < count; ++k) {
-    const UsualFrame f = usual_frame(packets[k]);
-    if (may_be_own(t, f) && is_own(t, f.ip().src_addr)) return true;
-  }
+bool some_own(const Table& t, rte_mbuf* const* packets, size_t count, net::Layout layout) noexcept {
+  for (size_t k = 0; k < count; ++k)
+    if (is_own(t, packets[k], layout)) return true;
   return false;
 }
 
-bool port_says_wrong(const Table& t, rte_mbuf* m, uint32_t udp_size) noexcept {
-  const UsualFrame f = usual_frame(m);
-  const net::Port& port = t.ports[f.mbuf->port];
-  return bad_ipv4_checksum(port, f.mbuf, f.ip()) ||
-         (udp_size != 0 && bad_udp_sum(port, f.mbuf, [&] {
-            return net::pseudo_sum_ipv4(f.ip().src_addr, f.ip().dst_addr, IPPROTO_UDP, udp_size) +
-                   net::sum_bytes(&f.udp(), udp_size);
-          }));
+bool port_says_wrong(const Table& t, rte_mbuf* m, net::Layout layout, uint32_t udp_size) noexcept {
+  const net::Port& port = t.ports[m->port];
+  return layout.ip_version == 4 ? port_says(port, usual_frame<4>(m, layout.start()), udp_size)
+                                : port_says(port, usual_frame<6>(m, layout.start()), udp_size);
 }
 
 }  // namespace lf::parse

@@ -265,7 +265,7 @@ void Pipeline::forward(const Snapshot& snapshot, Burst& burst, Selection& live, 
   if (some.replayable) note_clients(burst, live, from_control);
   match::record_sent(*snapshot.forward, *shared.ledger, s.match, burst, live, from_control, now);
   s.clock.mark(Stage::record, live.count);
-  rewrite::to_nodes(*snapshot.forward, snapshot.parse->ports, burst, live, some.all_usual);
+  rewrite::to_nodes(*snapshot.forward, snapshot.parse->ports, burst, live, some);
   if (some.replayable) keep_replayable(burst, live, now);
   if (some.retry) count_retries(burst, live);
   send_all(burst, live, some.several_ports, out);

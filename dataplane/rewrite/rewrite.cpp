@@ -15,6 +15,7 @@
 #include "dataplane/net/checksum.hpp"
 #include "dataplane/net/link.hpp"
 #include "dataplane/net/offsets.hpp"
+#include "dataplane/rewrite/usual.hpp"
 
 namespace lf::rewrite {
 namespace {
@@ -158,81 +159,11 @@ void set_macs(uint8_t* frame, const forward::Node& node) noexcept {
   auto* frame = rte_pktmbuf_mtod(m, uint8_t*);
   set_macs(frame, node);
   if (node.mode != forward::Mode::proxy) return;
-  set_ipv4_ends<-1>(*reinterpret_cast<rte_ipv4_hdr*>(frame + net::kUsualIp),
-                    *reinterpret_cast<rte_udp_hdr*>(frame + net::kUsualUdp),
+  set_ipv4_ends<-1>(*reinterpret_cast<rte_ipv4_hdr*>(frame + net::Usual<4>::kIp),
+                    *reinterpret_cast<rte_udp_hdr*>(frame + net::Usual<4>::kUdp),
                     {node.source, node.address, ports_of(node)});
   if (checksum_is_partial(m)) [[unlikely]]
     complete_checksum(ports[meta.out_port], m, meta);
-}
-
-// Constants of the loop over usual commands.
-struct Usual {
-  // Of each word of the frames' vectors, as forward::Image wants it.
-  const __m256i bias = _mm256_set1_epi16(-0x8000);
-  const __m256i weights =
-      _mm256_setr_epi16(0, 0, 0, -1, -1, -1, -1, -1, 1, 1, 1, 1, 1, 1, 0, 1);
-  // The halves of a number change places.
-  const __m256i turn = _mm256_setr_epi8(2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13, 2, 3,
-                                        0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13);
-  const __m256i complement = _mm256_setr_epi32(-0x10000, -0x10000, -0x10000, -0x10000, 0, 0, 0, 0);
-  const __m256i hop = _mm256_setr_epi32(0, 0, 0, 0xff, 0, 0, 0, 0);  // one less
-};
-
-constexpr size_t kFour = 4;  // usual commands at once
-
-// A command on its way through to_usual_nodes().
-struct Sent {
-  uint8_t* frame;
-  const uint8_t* image;
-  __m256i vector;  // of the frame
-
-  static __m256i* vector_in(uint8_t* frame) noexcept {
-    return reinterpret_cast<__m256i*>(frame + forward::Image::kVector);
-  }
-  __m256i image_vector() const noexcept {
-    return _mm256_loadu_si256(
-        reinterpret_cast<const __m256i*>(image + forward::Image::kVector));
-  }
-
-  // What both checksums will be, to be added up and folded: IPv4's in the lower half.
-  [[gnu::always_inline]] __m256i sums(const Usual& c) const noexcept {
-    // Two overlapping parts of 16 bytes: up to the addresses, and from the addresses on.
-    const __m256i parts = _mm256_permute4x64_epi64(vector, _MM_SHUFFLE(3, 2, 2, 1));
-    const __m256i words = _mm256_madd_epi16(_mm256_xor_si256(parts, c.bias), c.weights);
-    return _mm256_add_epi32(words, image_vector());
-  }
-
-  // The checksums are the upper halves of the fourth number of each half of `checksums`.
-  [[gnu::always_inline]] void write(const Usual& c, __m256i checksums) const noexcept {
-    // MAC addresses and EtherType, addresses and ports, of the image. Its vector begins with the
-    // source MAC address's end; what is behind the EtherType in the first store is put right by the
-    // second.
-    __m256i all = _mm256_blend_epi32(vector, image_vector(), 0b0111'0001);
-    all = _mm256_add_epi8(all, c.hop);
-    all = _mm256_blend_epi16(all, checksums, 0b1000'0000);
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(frame),
-                     _mm_load_si128(reinterpret_cast<const __m128i*>(image)));
-    _mm256_storeu_si256(vector_in(frame), all);
-  }
-};
-
-// False, and nothing is done: the sender of one made no UDP checksum.
-[[gnu::always_inline]] inline bool write_four(const Usual& c, const Sent (&s)[kFour]) noexcept {
-  const __m256i least = _mm256_min_epu16(_mm256_min_epu16(s[0].vector, s[1].vector),
-                                         _mm256_min_epu16(s[2].vector, s[3].vector));
-  if (_mm256_movemask_epi8(_mm256_cmpeq_epi16(least, _mm256_setzero_si256())) < 0) [[unlikely]]
-    return false;  // the last word
-  const __m256i sums =
-      _mm256_hadd_epi32(_mm256_hadd_epi32(s[0].sums(c), s[1].sums(c)),
-                        _mm256_hadd_epi32(s[2].sums(c), s[3].sums(c)));
-  // Folded as net::fold() does it.
-  const __m256i checksums = _mm256_xor_si256(
-      _mm256_add_epi32(sums, _mm256_shuffle_epi8(sums, c.turn)), c.complement);
-  s[0].write(c, _mm256_shuffle_epi32(checksums, 0x00));
-  s[1].write(c, _mm256_shuffle_epi32(checksums, 0x55));
-  s[2].write(c, _mm256_shuffle_epi32(checksums, 0xaa));
-  s[3].write(c, _mm256_shuffle_epi32(checksums, 0xff));
-  return true;
 }
 
 // Kept out of the loop for usual ones.
@@ -244,44 +175,13 @@ struct Sent {
   }
 }
 
-// `count` usual commands to untagged nodes, four at a time. `position_of` gives the position of
-// each. Returns how many of them are done: what is left may be too few, or be without a checksum.
-template <typename PositionOf>
-[[gnu::always_inline]] inline uint32_t fours_to_nodes(const forward::Image* images, Burst& burst,
-                                                      uint32_t count, uint64_t& offloads,
-                                                      PositionOf&& position_of) noexcept {
-  const Usual constants;
-  Meta* const metadata = metas(burst);
-  uint32_t done = 0;
-  for (; done + kFour <= count; done += kFour) {
-    Sent sent[kFour];
-    for (uint32_t k = 0; k < kFour; ++k) {
-      const size_t i = position_of(done + k);
-      rte_mbuf* m = burst.packets[i];
-      auto* frame = rte_pktmbuf_mtod(m, uint8_t*);
-      sent[k] = {frame, images[metadata[i].node].bytes,
-                 _mm256_loadu_si256(Sent::vector_in(frame))};
-      offloads |= m->ol_flags;
-      metadata[i].verdict = Verdict::forwarded;
-    }
-    if (!write_four(constants, sent)) [[unlikely]]
-      break;
-  }
-  return done;
-}
-
-// Of all commands of a burst, at least one, as many as can be done four at a time.
-uint32_t to_usual_nodes(const forward::Table& table, const net::Ports& ports, Burst& burst,
-                        const Selection& live) noexcept {
-  const forward::Image* const images = table.images.data();
-  uint64_t offloads = 0;
-  const uint32_t done =
-      is_run(live) ? fours_to_nodes(images, burst, live.count, offloads,
-                                    [first = live.index[0]](size_t k) { return first + k; })
-                   : fours_to_nodes(images, burst, live.count, offloads,
-                                    [&](size_t k) { return size_t{live.index[k]}; });
+// Of all commands of a burst as many as can be done four at a time.
+uint32_t to_usual(const forward::Table& table, const net::Ports& ports, Burst& burst,
+                  const Selection& live, net::Layout layout) noexcept {
   constexpr uint64_t kPartial = RTE_MBUF_F_RX_L4_CKSUM_NONE;
-  if ((offloads & kPartial) == kPartial) [[unlikely]]
+  uint64_t ol_flags;
+  const uint32_t done = to_usual_nodes(table, burst, live, layout, ol_flags);
+  if ((ol_flags & kPartial) == kPartial) [[unlikely]]
     complete_checksums(ports, burst, live, done);
   return done;
 }
@@ -332,9 +232,9 @@ void fit(const forward::Table& table, Burst& burst, uint16_t least_mtu, Selectio
 }
 
 void to_nodes(const forward::Table& table, const net::Ports& ports, Burst& burst,
-              const Selection& live, bool all_usual) noexcept {
+              const Selection& live, const choose::Some& some) noexcept {
   const uint32_t done =
-      all_usual && live.count >= kFour ? to_usual_nodes(table, ports, burst, live) : 0;
+      some.all_usual && live.count >= kFour ? to_usual(table, ports, burst, live, some.layout) : 0;
   Meta* const metadata = metas(burst);
   const forward::Node* const nodes = table.nodes.data();
   for (uint32_t k = done; k < live.count; ++k) {
@@ -343,7 +243,7 @@ void to_nodes(const forward::Table& table, const net::Ports& ports, Burst& burst
     rte_mbuf* m = burst.packets[i];
     const forward::Node& node = nodes[meta.node];
     meta.verdict = Verdict::forwarded;
-    if (net::offsets_of(meta) == net::kUsualOffsets && node.vlan_tci == 0) [[likely]]
+    if (net::offsets_of(meta) == net::Layout{}.offsets() && node.vlan_tci == 0) [[likely]]
       to_usual_node(ports, m, meta, node);
     else
       to_any_node(ports, m, meta, node);

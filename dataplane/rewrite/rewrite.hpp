@@ -5,6 +5,7 @@
 // still shows at the receiver. The LCP bytes stay as they are. Called by the pipeline on a worker.
 #pragma once
 
+#include "dataplane/choose/choose.hpp"
 #include "dataplane/core/burst.hpp"
 #include "dataplane/forward/table.hpp"
 #include "dataplane/net/ports.hpp"
@@ -12,14 +13,14 @@
 
 namespace lf::rewrite {
 
-// What does not fit the MTU of meta.node is decided too_big and moved to `too_big`. No node's MTU is
-// smaller than `least_mtu`: mostly nobody's need be asked.
+// What does not fit the MTU of meta.node is decided too_big and moved to `too_big`. No node's MTU
+// is smaller than `least_mtu`: mostly nobody's need be asked.
 void fit(const forward::Table& table, Burst& burst, uint16_t least_mtu, Selection& live,
          Selection& too_big) noexcept;
 
-// Commands that fit, to meta.node; decides forwarded. `all_usual`: see choose::Some.
+// Commands that fit, to meta.node; decides forwarded. `some`: of all that choose had.
 void to_nodes(const forward::Table& table, const net::Ports& ports, Burst& burst,
-              const Selection& live, bool all_usual) noexcept;
+              const Selection& live, const choose::Some& some) noexcept;
 
 // Takes to_nodes() back for a command in proxy mode that was kept: the packet is as it came from
 // `client`, so it can be sent to another node or answered.

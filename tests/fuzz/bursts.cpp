@@ -32,12 +32,16 @@ void add_of_id(std::vector<Packet>& all, uint64_t id) {
   retry.lcp.attempt = 1;
   Packet command6 = signed_one;
   command6.src = test::kClient6, command6.dst = test::kOwn6;
+  Packet tagged = signed_one, tagged6 = command6;
+  tagged.vlan = tagged6.vlan = 5;
   Packet reply{.src_mac = test::kNodeMac, .src = test::kNode4, .src_port = lcp::kDefaultPort};
   reply.lcp = {.type = 2, .id = id, .payload = test::reply_body(lcp::Status::ok)};
   Packet reply6 = reply;
   reply6.src = test::kNode6, reply6.dst = test::kOwn6;
-  for (const Packet& p :
-       {command, command, signed_one, signed_one, large, retry, command6, reply, reply, reply6})
+  Packet tagged_reply = reply, tagged_reply6 = reply6;
+  tagged_reply.vlan = tagged_reply6.vlan = 5;
+  for (const Packet& p : {command, command, signed_one, signed_one, large, retry, command6, tagged,
+                          tagged6, reply, reply, reply6, tagged_reply, tagged_reply6})
     all.push_back(p);
 }
 
@@ -50,6 +54,11 @@ void add_flows(std::vector<Packet>& all) {
     all.push_back(segment);
   }
   all.push_back(datagram);
+  Packet other = datagram;
+  other.vlan = 5;
+  all.push_back(other);
+  other.src = test::kClient6, other.dst = test::kOwn6;
+  all.push_back(other);
   datagram.fragment = 0x2000;
   all.push_back(datagram);
 }
@@ -76,15 +85,16 @@ void add_others(std::vector<Packet>& all) {
 // Where its lengths allow it.
 void set_checksums(Bytes& frame) {
   if (frame.size() < kEthernet + sizeof(rte_ipv4_hdr) + sizeof(rte_udp_hdr)) return;
-  uint8_t* l3 = frame.data() + kEthernet;
+  const size_t start = frame[12] == 0x81 ? kEthernet + 4 : kEthernet;
+  if (frame.size() < start + sizeof(rte_ipv4_hdr) + sizeof(rte_udp_hdr)) return;
+  uint8_t* l3 = frame.data() + start;
   const bool v6 = l3[0] >> 4 == 6;
   if (!v6) net::set_ipv4_checksum(*reinterpret_cast<rte_ipv4_hdr*>(l3));
   const size_t header = v6 ? sizeof(rte_ipv6_hdr) : sizeof(rte_ipv4_hdr);
-  if (l3[v6 ? 6 : 9] != IPPROTO_UDP || frame.size() < kEthernet + header + sizeof(rte_udp_hdr))
-    return;
+  if (l3[v6 ? 6 : 9] != IPPROTO_UDP || frame.size() < start + header + sizeof(rte_udp_hdr)) return;
   auto& udp = *reinterpret_cast<rte_udp_hdr*>(l3 + header);
   const size_t size = lcp::be16(udp.dgram_len);
-  if (size >= sizeof(udp) && size <= frame.size() - kEthernet - header)
+  if (size >= sizeof(udp) && size <= frame.size() - start - header)
     net::set_udp_checksum(l3, v6 ? 6 : 4, udp);
 }
 
@@ -142,7 +152,7 @@ class Mutator {
       frame.resize(LLVMFuzzerMutate(frame.data(), size, below(2) == 0 ? size : kFrameMax));
     } else {  // in the headers
       constexpr uint8_t kEdges[] = {0, 1, 2, 3, 0x11, 0x7f, 0x80, 0xff};
-      uint8_t& byte = frame[below(std::min<size_t>(frame.size(), kEthernet + 20 + 8 + 80))];
+      uint8_t& byte = frame[below(std::min<size_t>(frame.size(), kEthernet + 4 + 40 + 8 + 80))];
       byte = below(2) == 0 ? kEdges[below(std::size(kEdges))]
                            : static_cast<uint8_t>(byte ^ 1u << below(8));
     }

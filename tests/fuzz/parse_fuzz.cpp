@@ -43,6 +43,9 @@ struct Tables {
     const IpAddress vip = test::ip(fuzz::kVip4);
     parse::add_flow(of[1], {vip, lcp::be16(80), IPPROTO_UDP, 4, 1});
     parse::add_flow(of[1], {vip, lcp::be16(80), IPPROTO_TCP, 4, 2});
+    const IpAddress own6 = test::ip(test::kOwn6);
+    parse::add_flow(of[1], {own6, lcp::be16(80), IPPROTO_UDP, 6, 3});
+    parse::add_flow(of[1], {own6, lcp::be16(80), IPPROTO_TCP, 6, 4});
   }
 };
 

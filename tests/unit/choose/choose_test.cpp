@@ -174,45 +174,64 @@ TEST_F(Choose, TellsOfSeveralPortsAndOfTheSmallestMtu) {
   }
 }
 
+void set_layout(Meta& m, net::Layout layout) {
+  const uint32_t offsets = layout.offsets();
+  std::memcpy(&m.l3_offset, &offsets, sizeof offsets);
+}
+
 TEST_F(Choose, TellsWhetherAllAreUsualAndFit) {
   set_pools({{3, 1}});
-  const auto fill_usual = [&] {
-    forward::make_images(table_);
-    fill(8);
-    for (int i = 0; i < 8; ++i) {
-      Meta& m = burst_->meta[i];
-      m.l3_offset = net::kUsualIp, m.l4_offset = net::kUsualUdp, m.lcp_offset = net::kUsualLcp;
-      m.ip_version = 4;
-      m.payload_length = 100;
-    }
-  };
-  constexpr uint16_t kPacket = 20 + 8 + sizeof(lcp::Header) + 100;
-  table_.nodes[3].mtu = kPacket;
-  fill_usual();
-  Some some = run();
-  EXPECT_TRUE(some.all_usual && some.all_fit);
-  table_.nodes[3].mtu = kPacket - 1;
-  fill_usual();
-  some = run();
-  EXPECT_TRUE(some.all_usual && !some.all_fit);
-  table_.nodes[3].mtu = 1500;
+  for (const net::Layout layout : {net::Layout{4, false}, {4, true}, {6, false}, {6, true}}) {
+    table_.nodes[3].ip_version = layout.ip_version;
+    table_.nodes[3].vlan_tci = layout.tagged ? 5 : 0;
+    const auto fill_usual = [&] {
+      forward::make_images(table_);
+      fill(8);
+      for (int i = 0; i < 8; ++i) {
+        set_layout(burst_->meta[i], layout);
+        burst_->meta[i].payload_length = 100;
+      }
+    };
+    const uint16_t packet =
+        static_cast<uint16_t>((layout.ip_version == 4 ? 20 : 40) + 8 + sizeof(lcp::Header) + 100);
+    table_.nodes[3].mtu = packet;
+    fill_usual();
+    Some some = run();
+    EXPECT_TRUE(some.all_usual && some.all_fit && some.layout == layout);
+    table_.nodes[3].mtu = packet - 1;
+    fill_usual();
+    some = run();
+    EXPECT_TRUE(some.all_usual && !some.all_fit);
+    table_.nodes[3].mtu = 1500;
 
-  fill_usual();
-  burst_->meta[7].payload_length = 1500 - kPacket + 100 + 1;
-  EXPECT_FALSE(run().all_fit);
-  fill_usual();
-  burst_->meta[3].l3_offset = 18, burst_->meta[3].l4_offset = 38, burst_->meta[3].lcp_offset = 46;
-  some = run();
-  EXPECT_FALSE(some.all_usual || some.all_fit);
-  fill_usual();
-  burst_->meta[5].ip_version = 6, burst_->meta[5].l4_offset = 54, burst_->meta[5].lcp_offset = 62;
-  EXPECT_FALSE(run().all_usual);
-  table_.nodes[3].vlan_tci = 0x1000;
-  fill_usual();
-  EXPECT_FALSE(run().all_usual);
-  table_.nodes[3].vlan_tci = 0;
-  table_.nodes[3].mode = forward::Mode::dsr_l2;
-  fill_usual();
+    fill_usual();
+    burst_->meta[7].payload_length = static_cast<uint16_t>(1500 - packet + 100 + 1);
+    EXPECT_FALSE(run().all_fit);
+    for (const net::Layout other : {net::Layout{4, false}, {4, true}, {6, false}, {6, true}}) {
+      fill_usual();
+      set_layout(burst_->meta[3], other);
+      EXPECT_EQ(run().all_usual, other == layout);
+      fill_usual();
+      table_.nodes[3].ip_version = other.ip_version;
+      table_.nodes[3].vlan_tci = other.tagged ? 0x1000 : 0;
+      forward::make_images(table_);
+      EXPECT_EQ(run().all_usual, other == layout);
+      table_.nodes[3].ip_version = layout.ip_version;
+      table_.nodes[3].vlan_tci = layout.tagged ? 5 : 0;
+    }
+    table_.nodes[3].mode = forward::Mode::dsr_l2;
+    fill_usual();
+    EXPECT_FALSE(run().all_usual);
+    table_.nodes[3].mode = forward::Mode::proxy;
+  }
+}
+
+TEST_F(Choose, NodesOfSeveralLayoutsAreNotAllUsual) {
+  set_pools({{3, 1}, {4, 1}});
+  table_.nodes[4].vlan_tci = 5;
+  forward::make_images(table_);
+  fill(64);
+  for (int i = 0; i < 64; ++i) set_layout(burst_->meta[i], {4, true});
   EXPECT_FALSE(run().all_usual);
 }
 

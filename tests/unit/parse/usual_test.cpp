@@ -16,31 +16,59 @@ namespace lf::parse {
 namespace {
 
 // By themselves: a right sum taken for a wrong one is only slow, as the general way decides then.
+template <uint8_t kIpVersion>
+class SumsOf {
+ public:
+  explicit SumsOf(size_t payload_size, std::mt19937& random) {
+    Packet in{.lcp = {.flags = 1, .payload = Bytes(payload_size)}};
+    if (kIpVersion == 6) in.src = kClient6, in.dst = kOwn6;
+    for (uint8_t& byte : in.lcp.payload) byte = static_cast<uint8_t>(random());
+    frame = build(in);
+    length = frame.size();
+    frame.push_back(0xa5);  // not part of it
+  }
+
+  bool right(size_t at, uint8_t change) {
+    __m256i sums[8];
+    const auto of_it = [&] {
+      return sums_of<kIpVersion>({}, frame.data(), static_cast<uint32_t>(length));
+    };
+    for (__m256i& s : sums) s = of_it();
+    frame[at] ^= change;
+    sums[length % 5] = of_it();
+    frame[at] ^= change;
+    const __m256i wrong = wrong_ones(sums, 5);
+    return _mm256_testz_si256(wrong, wrong) != 0;
+  }
+
+  Bytes frame;
+  size_t length;
+};
+
 TEST(Parse, SumsOfUsualDatagrams) {
   std::mt19937 random(1);
   for (size_t size = 0; size < 200; ++size) {
-    Bytes payload(size);
-    for (uint8_t& byte : payload) byte = static_cast<uint8_t>(random());
-    Bytes frame = build({.lcp = {.flags = 1, .payload = payload}});
-    const size_t length = frame.size();
-    frame.push_back(0xa5);  // not part of it
-    __m256i sums[8];
-    const auto right = [&](size_t at, uint8_t change) {
-      for (__m256i& s : sums) s = sums_of({}, frame.data(), static_cast<uint32_t>(length));
-      frame[at] ^= change;
-      sums[size % 5] = sums_of({}, frame.data(), static_cast<uint32_t>(length));
-      frame[at] ^= change;
-      const __m256i wrong = wrong_ones(sums, 5);
-      return _mm256_testz_si256(wrong, wrong) != 0;
-    };
-    EXPECT_TRUE(right(length, 0)) << size;
-    EXPECT_TRUE(right(length, 0xff)) << size;
-    for (size_t at = 14; at < length; ++at) EXPECT_FALSE(right(at, 0x10)) << size << " " << at;
+    SumsOf<4> of(size, random);
+    EXPECT_TRUE(of.right(of.length, 0)) << size;
+    EXPECT_TRUE(of.right(of.length, 0xff)) << size;
+    for (size_t at = 14; at < of.length; ++at)
+      EXPECT_FALSE(of.right(at, 0x10)) << size << " " << at;
     // Without UDP's, IPv4's counts alone.
-    std::memset(&frame[40], 0, 2);
-    EXPECT_TRUE(right(length, 0)) << size;
-    for (size_t at = 14; at < length; ++at)
-      EXPECT_EQ(right(at, 0x10), at >= 34 && at != 40 && at != 41) << size << " " << at;
+    std::memset(&of.frame[40], 0, 2);
+    EXPECT_TRUE(of.right(of.length, 0)) << size;
+    for (size_t at = 14; at < of.length; ++at)
+      EXPECT_EQ(of.right(at, 0x10), at >= 34 && at != 40 && at != 41) << size << " " << at;
+  }
+}
+
+TEST(Parse, SumsOfUsualDatagramsOverIpv6) {
+  std::mt19937 random(1);
+  for (size_t size = 0; size < 200; ++size) {
+    SumsOf<6> of(size, random);
+    EXPECT_TRUE(of.right(of.length, 0)) << size;
+    EXPECT_TRUE(of.right(of.length, 0xff)) << size;
+    for (size_t at = 22; at < of.length; ++at)
+      EXPECT_FALSE(of.right(at, 0x10)) << size << " " << at;
   }
 }
 
@@ -66,12 +94,16 @@ Table table_with_flows() {
   t.has_flows = true;
   add_flow(t, {ip(kOwn4), lcp::be16(5353), IPPROTO_UDP, 4, 1});
   add_flow(t, {ip(kOwn4), lcp::be16(80), IPPROTO_TCP, 4, 2});
+  add_flow(t, {ip(kOwn6), lcp::be16(5353), IPPROTO_UDP, 6, 3});
+  add_flow(t, {ip(kOwn6), lcp::be16(80), IPPROTO_TCP, 6, 4});
   return t;
 }
 
-// A command, or a packet to a flow service.
+// A command, or a packet to a flow service, in any of the four layouts.
 Packet usual_packet() {
   Packet in;
+  if (*rc::gen::arbitrary<bool>()) in.src = kClient6, in.dst = kOwn6;
+  if (*rc::gen::arbitrary<bool>()) in.vlan = *rc::gen::element<uint16_t>(0, 5, 0x2005);
   in.lcp = {.flags = 1, .intent = *rc::gen::inRange<uint8_t>(0, 6), .severity = 3};
   const Bytes payload(*rc::gen::inRange<size_t>(0, 60), 0x5a);
   in.lcp.payload = payload;
@@ -108,14 +140,19 @@ RC_GTEST_PROP(Parse, ShortAndGeneralWayAgree, ()) {
   }();
   const Packet in = usual_packet();
   Bytes frame = build(in);
-  const size_t first = *rc::gen::element<size_t>(12, 14, 42);
+  const bool v6 = in.dst == kOwn6;
+  const net::Layout layout{static_cast<uint8_t>(v6 ? 6 : 4), in.vlan.has_value()};
+  const size_t l3 = layout.ip(), lcp = layout.lcp();
+  const size_t first = *rc::gen::element<size_t>(12, l3, lcp);
   const auto changes = *rc::gen::inRange(0, 4);
   for (int c = 0; c < changes; ++c)
-    frame[*rc::gen::inRange<size_t>(first, std::min<size_t>(frame.size(), 42 + 80))] =
+    frame[*rc::gen::inRange<size_t>(first, std::min<size_t>(frame.size(), lcp + 80))] =
         *rc::gen::element<uint8_t>(0, 1, 2, 5, 6, 0x11, 0x7f, 0xff);
-  if (first == 14) net::set_ipv4_checksum(*reinterpret_cast<rte_ipv4_hdr*>(frame.data() + 14));
-  if (first == 42 && in.protocol == IPPROTO_UDP)
-    net::set_udp_checksum(frame.data() + 14, 4, *reinterpret_cast<rte_udp_hdr*>(frame.data() + 34));
+  if (first == l3 && !v6)
+    net::set_ipv4_checksum(*reinterpret_cast<rte_ipv4_hdr*>(frame.data() + l3));
+  if (first == lcp && in.protocol == IPPROTO_UDP)
+    net::set_udp_checksum(frame.data() + l3, layout.ip_version,
+                          *reinterpret_cast<rte_udp_hdr*>(frame.data() + lcp - 8));
   const auto ol_flags = *rc::gen::element<uint64_t>(0, RTE_MBUF_F_RX_L4_CKSUM_NONE);
 
   Parsed p[2] = {parse_one(t, frame, ol_flags), parse_one(without_mac, frame, ol_flags)};
@@ -137,13 +174,14 @@ RC_GTEST_PROP(Parse, EachPacketOfABurstIsAsAlone, ()) {
   const auto count = *rc::gen::inRange<size_t>(1, 33);
   for (size_t k = 0; k < count; ++k) {
     Packet in = usual_packet();
-    if (*rc::gen::inRange(0, 3) == 0) in.dst = "10.0.0.3";
+    const bool v6 = in.dst == kOwn6;
+    if (!v6 && *rc::gen::inRange(0, 3) == 0) in.dst = "10.0.0.3";
     if (*rc::gen::inRange(0, 4) == 0)
-      in.src = *rc::gen::element("127.0.0.9", "10.0.0.3", "224.0.0.1");
-    if (*rc::gen::inRange(0, 4) == 0) in.vlan = 5;
+      in.src = v6 ? *rc::gen::element("::1", "fd00::1", "ff02::1", "::ffff:10.0.0.9")
+                  : *rc::gen::element("127.0.0.9", "10.0.0.3", "224.0.0.1");
     Bytes frame = build(in);
     if (*rc::gen::inRange(0, 4) == 0)
-      frame[*rc::gen::inRange<size_t>(0, std::min<size_t>(frame.size(), 122))] ^= 1;
+      frame[*rc::gen::inRange<size_t>(0, std::min<size_t>(frame.size(), 146))] ^= 1;
     const auto port = *rc::gen::inRange<uint16_t>(0, 2);
     alone.push_back(parse_one(t, frame, 0, port));
     b.add(frame, port, static_cast<uint16_t>(frame.size()));

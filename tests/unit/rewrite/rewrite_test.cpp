@@ -72,15 +72,22 @@ struct Fixture {
 
   void to_nodes_that_fit() {
     forward::make_images(table);
-    rewrite::to_nodes(table, parse_table.ports, *b.burst, sorted.commands, all_usual());
+    rewrite::to_nodes(table, parse_table.ports, *b.burst, sorted.commands,
+                      {.all_usual = all_usual(), .layout = layout_of(first())});
   }
+
+  const Meta& first() const {
+    return b.burst->meta[sorted.commands.count == 0 ? 0 : sorted.commands.index[0]];
+  }
+  static net::Layout layout_of(const Meta& m) { return {m.ip_version, m.l3_offset != 14}; }
 
   // As choose tells it.
   bool all_usual() const {
     return std::ranges::all_of(sorted.commands, [&](uint8_t i) {
       const Meta& m = b.burst->meta[i];
       const forward::Node& n = table.nodes[m.node];
-      return net::offsets_of(m) == net::kUsualOffsets && n.vlan_tci == 0 &&
+      return net::offsets_of(m) == layout_of(first()).offsets() &&
+             (n.vlan_tci != 0) == layout_of(m).tagged && n.ip_version == m.ip_version &&
              n.mode == forward::Mode::proxy;
     });
   }
@@ -352,25 +359,37 @@ RC_GTEST_PROP(Rewrite, AnyCommandComesOutAsBuiltFromScratch, ()) {
   RC_ASSERT(f.b.frame(0) == build(to_node(in)));
 }
 
-// Usual commands go by fours; those without a checksum, with one that is left to us, and the last
-// ones of a burst do not.
-RC_GTEST_PROP(Rewrite, ABurstOfUsualCommandsComesOutAsBuiltFromScratch, ()) {
+// Usual commands go by fours, in each of the layouts; those without a checksum, with one that is
+// left to us, and the last ones of a burst do not.
+RC_GTEST_PROP(Rewrite, ABurstOfUsualCommandsComesOutAsBuiltFromScratch, (bool v6, bool tagged)) {
   Fixture f;
   f.parse_table.ports[0].rx_udp_checksum = true;
-  f.table.nodes = {node("10.0.1.1", kOwn4, 4), node("255.255.255.255", "255.255.255.254", 4),
-                   node("0.0.0.1", kOwn4, 4)};
+  using Addresses = const char* const[2];  // of a node, and its source
+  constexpr Addresses kV4[] = {
+      {"10.0.1.1", kOwn4}, {"255.255.255.255", "255.255.255.254"}, {"0.0.0.1", kOwn4}};
+  constexpr Addresses kV6[] = {
+      {"fd00::1:1", kOwn6},
+      {"ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe"},
+      {"::1", kOwn6}};
+  const Addresses* const addresses = v6 ? kV6 : kV4;
+  f.table.nodes.clear();
+  for (int n = 0; n < 3; ++n) {
+    f.table.nodes.push_back(node(addresses[n][0], addresses[n][1], v6 ? 6 : 4));
+    if (tagged) f.table.nodes[n].vlan_tci = static_cast<uint16_t>(0x2007 + n);
+  }
   f.table.nodes[1].port = f.table.nodes[1].source_port = 0xffff;
   f.table.nodes[2].port = f.table.nodes[2].source_port = 0;
   f.table.nodes[2].mac = test::mac(kGatewayMac);
-  const char* const addresses[][2] = {
-      {"10.0.1.1", kOwn4}, {"255.255.255.255", "255.255.255.254"}, {"0.0.0.1", kOwn4}};
   std::vector<Bytes> want;
   const int count = *rc::gen::inRange(1, 14);
-  const bool some_without = *rc::gen::element(false, false, true);
+  const bool some_without = !v6 && *rc::gen::element(false, false, true);
   const bool some_partial = *rc::gen::element(false, false, true);
   for (int i = 0; i < count; ++i) {
     Packet in;
-    in.src = "192.0.2." + std::to_string(*rc::gen::inRange(1, 255));
+    const std::string host = std::to_string(*rc::gen::inRange(1, 255));
+    in.src = (v6 ? "2001:db8::" : "192.0.2.") + host;
+    if (v6) in.dst = kOwn6, in.flow_label = *rc::gen::inRange(0u, 0x100000u);
+    if (tagged) in.vlan = *rc::gen::element<uint16_t>(0, 5, 0xe005);
     in.ttl = *rc::gen::inRange<uint8_t>(2, 255);
     in.tos = *rc::gen::arbitrary<uint8_t>();
     in.ip_id = *rc::gen::arbitrary<uint16_t>();
@@ -386,6 +405,7 @@ RC_GTEST_PROP(Rewrite, ABurstOfUsualCommandsComesOutAsBuiltFromScratch, ()) {
     out.src_port = lcp::be16(f.table.nodes[to].source_port);
     out.dst_port = lcp::be16(f.table.nodes[to].port);
     if (to == 2) out.dst_mac = kGatewayMac;
+    if (tagged) out.vlan = f.table.nodes[to].vlan_tci;
     if (partial) in.udp_checksum = 0x1111;
     rte_mbuf* m = f.add(in);
     m->ol_flags = partial ? RTE_MBUF_F_RX_L4_CKSUM_NONE : RTE_MBUF_F_RX_L4_CKSUM_GOOD;
