@@ -44,6 +44,9 @@ PIPELINE = [
     # A tag, and IPv6's longer header, are added to 128 bytes.
     ("pipeline.command.noauth.tagged", ["--auth", "0", "--vlan", "5", "--size", "132"]),
     ("pipeline.command.noauth.ipv6", ["--auth", "0", "--ipv6", "--size", "148"]),
+    # The nodes' replies to all those commands, 138 bytes, in the order of the commands.
+    ("pipeline.reply.auth", ["--auth", "1", "--replies"]),
+    ("pipeline.reply.noauth", ["--auth", "0", "--replies"]),
     ("pipeline.command.auth.orgs64", ["--auth", "1", "--orgs", "64"]),
     ("pipeline.command.auth.orgs1000", ["--auth", "1", "--orgs", "1000"]),
     ("pipeline.command.auth.duplicates50", ["--auth", "1", "--duplicates", "50"]),
@@ -95,7 +98,7 @@ def pipeline(build, options, passes):
         raise RuntimeError(f"pipeline_bench {' '.join(options)}: {out.stderr.strip()[-500:]}")
     found = json.loads(out.stdout.splitlines()[-1])
     refused = {v: n for v, n in found["verdicts"].items()
-               if v not in ("forwarded", "flow_forwarded")}
+               if v not in ("forwarded", "replied", "flow_forwarded")}
     if refused and "--duplicates" not in options:
         raise RuntimeError(f"pipeline_bench {' '.join(options)}: not all was forwarded: {refused}")
     return found

@@ -65,44 +65,26 @@ class Bench {
       for (rte_mbuf* m : frames_) make_flow_frame(m, o_, next_id_++);
       return;
     }
-    lcp::Header* headers[kBurstMax];
-    uint32_t n = 0;
     for (size_t f = 0; f < frames_.size(); ++f) {
       if (f % 100 >= o_.duplicates || f == 0) ++next_id_;
       make_frame(frames_[f], o_, next_id_, 1 + static_cast<uint32_t>(next_id_ % o_.orgs), deadline);
-      headers[n++] = rte_pktmbuf_mtod_offset(frames_[f], lcp::Header*, lcp_of(o_));
-      if (n < kBurstMax && f + 1 < frames_.size()) continue;
-      if (o_.auth) authenticate::sign(*world_.snapshot.authenticate, sign_, headers, n);
-      n = 0;
     }
-    for (size_t f = 0; f < frames_.size(); ++f) {
-      auto* udp = rte_pktmbuf_mtod_offset(frames_[f], rte_udp_hdr*, l4_of(o_));
-      if (o_.offloaded)
-        frames_[f]->ol_flags = RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_GOOD;
-      if (o_.unsummed) continue;
-      set_checksum(*udp, o_);
-      if (o_.wrong != 0 && f % o_.wrong == 0) udp->dgram_cksum ^= 0x5555;
-    }
+    finish();
   }
 
   // One pass over all frames; ticks a packet.
   double pass() {
     refill();
-    together_.arrive_and_wait();
-    Tsc spent = 0;
-    for (size_t f = 0; f < frames_.size(); f += o_.burst) {
-      const auto n = static_cast<uint16_t>(std::min<size_t>(o_.burst, frames_.size() - f));
-      std::copy_n(&frames_[f], n, burst_.packets);
-      burst_.count = n;
-      out_.clear();
-      const Tsc before = rte_rdtsc();
-      worker_.pipeline->run(world_.snapshot, burst_, before, out_);
-      spent += rte_rdtsc() - before;
-      for (uint32_t i = 0; i < n; ++i) ++verdicts_[static_cast<uint8_t>(burst_.meta[i].verdict)];
-      burst_.count = 0;
-      worker_.pipeline->due(world_.snapshot, burst_, before, idle_);
-      if (worker_.audit) worker_.audit->done(worker_.audit->published());
+    if (o_.replies) {
+      run_all([](const Burst&) {});
+      for (rte_mbuf* m : frames_) make_reply(m, o_);
+      finish();
     }
+    together_.arrive_and_wait();
+    const Tsc spent = run_all([&](const Burst& burst) {
+      for (uint32_t i = 0; i < burst.count; ++i)
+        ++verdicts_[static_cast<uint8_t>(burst.meta[i].verdict)];
+    });
     return static_cast<double>(spent) / static_cast<double>(frames_.size());
   }
 
@@ -120,6 +102,46 @@ class Bench {
   }
 
  private:
+  // Tags, checksums, and what the port says of these.
+  void finish() {
+    lcp::Header* headers[kBurstMax];
+    uint32_t n = 0;
+    for (size_t f = 0; f < frames_.size(); ++f) {
+      headers[n++] = rte_pktmbuf_mtod_offset(frames_[f], lcp::Header*, lcp_of(o_));
+      if (n < kBurstMax && f + 1 < frames_.size()) continue;
+      if (o_.auth) authenticate::sign(*world_.snapshot.authenticate, sign_, headers, n);
+      n = 0;
+    }
+    for (size_t f = 0; f < frames_.size(); ++f) {
+      auto* udp = rte_pktmbuf_mtod_offset(frames_[f], rte_udp_hdr*, l4_of(o_));
+      if (o_.offloaded)
+        frames_[f]->ol_flags = RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_GOOD;
+      if (o_.unsummed) continue;
+      set_checksum(*udp, o_);
+      if (o_.wrong != 0 && f % o_.wrong == 0) udp->dgram_cksum ^= 0x5555;
+    }
+  }
+
+  // All frames, a burst at a time; returns the ticks. `done` is called behind each burst.
+  template <typename Done>
+  Tsc run_all(Done&& done) {
+    Tsc spent = 0;
+    for (size_t f = 0; f < frames_.size(); f += o_.burst) {
+      const auto n = static_cast<uint16_t>(std::min<size_t>(o_.burst, frames_.size() - f));
+      std::copy_n(&frames_[f], n, burst_.packets);
+      burst_.count = n;
+      out_.clear();
+      const Tsc before = rte_rdtsc();
+      worker_.pipeline->run(world_.snapshot, burst_, before, out_);
+      spent += rte_rdtsc() - before;
+      done(burst_);
+      burst_.count = 0;
+      worker_.pipeline->due(world_.snapshot, burst_, before, idle_);
+      if (worker_.audit) worker_.audit->done(worker_.audit->published());
+    }
+    return spent;
+  }
+
   const Options& o_;
   World& world_;
   Worker& worker_;
@@ -195,6 +217,7 @@ int main(int argc, char** argv) {
   app.add_flag("--offloaded", o.offloaded, "the port has checked the checksums, as most NICs do");
   app.add_option("--vlan", o.vlan, "frames have this VLAN tag")->check(CLI::Range(1, 4094));
   app.add_flag("--ipv6", o.ipv6, "over IPv6");
+  app.add_flag("--replies", o.replies, "measure the replies to all commands instead");
   app.add_option("--entries", o.entries, "entries of the ledger");
   app.add_option("--ledger", o.ledger, "what the ledger holds before: ids of others, or flooded: full, "
                  "and organisation 1 has its share")

@@ -30,6 +30,7 @@ struct Options {
   bool offloaded = false;   // the port says that checksums are right
   uint16_t vlan = 0;        // on the wire; 0: untagged
   bool ipv6 = false;
+  bool replies = false;     // measure the nodes' replies instead
   uint64_t entries = 1u << 20;
   std::string ledger = "empty";  // what it holds before: empty, half, full, flooded
   uint32_t burst = 32;
@@ -149,6 +150,34 @@ inline void make_frame(rte_mbuf* m, const Options& o, uint64_t id, uint32_t org,
   h->payload_length = lcp::be16(
       static_cast<uint16_t>(rte_be_to_cpu_16(udp->dgram_len) - sizeof *udp - sizeof *h));
   h->key_id = lcp::be16(1);
+}
+
+// The reply to a command that is as its node gets it; tag and checksums come afterwards.
+inline void make_reply(rte_mbuf* m, const Options& o) {
+  auto* frame = rte_pktmbuf_mtod(m, uint8_t*);
+  void* l3 = frame + l3_of(o);
+  auto& udp = *reinterpret_cast<rte_udp_hdr*>(frame + l4_of(o));
+  auto* h = reinterpret_cast<lcp::Header*>(&udp + 1);
+  IpAddress to, node;
+  net::load_addresses(static_cast<const uint8_t*>(l3), ip_version(o), to, node);
+  constexpr uint16_t kLcp = sizeof(lcp::Header) + sizeof(lcp::ReplyBody);
+  const auto length = static_cast<uint16_t>(sizeof udp + kLcp);
+  m->data_len = static_cast<uint16_t>(m->pkt_len = lcp_of(o) + kLcp);
+  m->ol_flags = 0;
+  fill_link(*reinterpret_cast<rte_ether_hdr*>(frame), o);
+  std::memset(l3, 0, l4_of(o) - l3_of(o));
+  fill_ip(l3, o, node, length);
+  const rte_be16_t port = udp.src_port;
+  udp.src_port = udp.dst_port;
+  udp.dst_port = port;
+  udp.dgram_len = rte_cpu_to_be_16(length);
+  h->type = static_cast<uint8_t>(lcp::Type::reply);
+  h->flags = 0;
+  std::memset(h->tag, 0, sizeof h->tag);
+  h->payload_length = lcp::be16(sizeof(lcp::ReplyBody));
+  lcp::ReplyBody body{};
+  body.status = static_cast<uint8_t>(lcp::Status::ok);
+  std::memcpy(h + 1, &body, sizeof body);
 }
 
 // A datagram of one of the flows, in no order that a cache could profit from.

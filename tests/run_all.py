@@ -168,7 +168,7 @@ def suite_sanitize(tally):
             "-Ddebug=false",
             # Lines for the reports, no more: compiles faster. DPDK's RCU has fences, which
             # ThreadSanitizer does not know; GCC warns of that.
-            "-Dcpp_args=-g1,-Wno-tsan" if name == "tsan" else "-Dcpp_args=-g1"])
+            "-Dcpp_args=-g1 -Wno-tsan" if name == "tsan" else "-Dcpp_args=-g1"])
         programs = [p for p in gtest_programs(directory, kinds) if p[0].exists()]
         for program in programs:
             run_gtest(tally, name, program, env=sanitizer_env())

@@ -17,9 +17,7 @@ namespace {
 // What a packet has to show.
 enum class Need : uint8_t { nothing, claim, tag_if_any, tag };
 
-Mode mode_of(const Table& table, const Meta& m) noexcept {
-  return m.service < table.modes.size() ? table.modes[m.service] : Mode::required;
-}
+Mode mode_of(const Table& table, const Meta& m) noexcept { return mode_of(table, m.service); }
 
 Need need_of(const Table& table, const Meta& m) noexcept {
   switch (m.kind) {

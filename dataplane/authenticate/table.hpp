@@ -43,6 +43,10 @@ struct Table {
   bool any_off = false;     // some service's mode is off
 };
 
+inline Mode mode_of(const Table& t, ServiceIndex service) noexcept {
+  return service < t.modes.size() ? t.modes[service] : Mode::required;
+}
+
 // Longest way from a place's home that control builds into a table: the bound of find()'s loop.
 inline constexpr uint32_t kProbesMax = 16;
 

@@ -34,14 +34,24 @@ struct Flight {
   uint8_t flags = 0;
 };
 
+// What a flight says of the node, without the client.
+struct Transmission {
+  Tsc sent = 0;
+  ServiceIndex service = kNoService;
+  NodeSlot node = kNoNode;
+  uint16_t breaker_epoch = 0;
+  uint8_t attempt = 0, flags = 0;
+};
+
 // Tells one transmission of a command from the next: its time, in 256 ticks, cut to 32 bits.
 constexpr uint32_t stamp_of(Tsc sent) noexcept {
   return static_cast<uint32_t>(sent >> 8);
 }
 
 // A flight as its record holds it: the client's addresses, ports and MAC address as in Client, then
-// [.. mac:16][vlan tag:16][service:16][port:8][IP version:8]; [node:16][breaker epoch:16][attempt:8]
-// [flags:8][sent, bits 40 to 55:16]; and [stamp:32][replay slot:32]. (First field lowest.)
+// [.. mac:16][vlan tag:16][service:16][port:8][IP version:8]; [node:16][breaker
+// epoch:16][attempt:8] [flags:8][sent, bits 40 to 55:16]; and [stamp:32][replay slot:32]. (First
+// field lowest.)
 struct FlightWords {
   __m256i low, high;
 
@@ -87,20 +97,56 @@ struct alignas(kCacheLine) FlightRecord {
   }
 
   Flight load() const noexcept {
-    uint64_t w[8];
-    for (int i = 0; i < 8; ++i) w[i] = word[i].load(std::memory_order_acquire);
     Flight f;
-    std::memcpy(static_cast<void*>(&f.client), w, offsetof(rewrite::Client, out_port));
-    f.service = static_cast<ServiceIndex>(w[5] >> 32);
-    f.client.out_port = static_cast<uint8_t>(w[5] >> 48);
-    f.client.ip_version = static_cast<uint8_t>(w[5] >> 56);
-    f.node = static_cast<NodeSlot>(w[6]);
-    f.breaker_epoch = static_cast<uint16_t>(w[6] >> 16);
-    f.attempt = static_cast<uint8_t>(w[6] >> 32);
-    f.flags = static_cast<uint8_t>(w[6] >> 40);
-    f.sent = (w[6] >> 48) << 40 | (w[7] & 0xffffffff) << 8;
-    f.replay_slot = static_cast<uint32_t>(w[7] >> 32);
+    const Transmission t = load(f.client);
+    f.sent = t.sent;
+    f.replay_slot = static_cast<uint32_t>(load(7) >> 32);
+    f.service = t.service;
+    f.node = t.node;
+    f.breaker_epoch = t.breaker_epoch;
+    f.attempt = t.attempt;
+    f.flags = t.flags;
     return f;
+  }
+
+  // The client where it shall be: a copy of what has just been put together would wait for it.
+  Transmission load(rewrite::Client& client) const noexcept {
+    using rewrite::Client;
+    static_assert(offsetof(Client, mac) == offsetof(Client, port) + 4 &&
+                  offsetof(Client, vlan_tci) == offsetof(Client, mac) + 6 &&
+                  offsetof(Client, ip_version) == offsetof(Client, out_port) + 1);
+    load_addresses(client);
+    const uint64_t w4 = load(4), w5 = load(5), w6 = load(6), w7 = load(7);
+    const auto mac_end_and_tag = static_cast<uint32_t>(w5);
+    const auto port_and_version = static_cast<uint16_t>(w5 >> 48);
+    auto* to = reinterpret_cast<uint8_t*>(&client);
+    std::memcpy(to + offsetof(Client, port), &w4, sizeof w4);
+    std::memcpy(to + offsetof(Client, mac) + 4, &mac_end_and_tag, sizeof mac_end_and_tag);
+    std::memcpy(to + offsetof(Client, out_port), &port_and_version, sizeof port_and_version);
+    return {.sent = (w6 >> 48) << 40 | (w7 & 0xffffffff) << 8,
+            .service = static_cast<ServiceIndex>(w5 >> 32),
+            .node = static_cast<NodeSlot>(w6),
+            .breaker_epoch = static_cast<uint16_t>(w6 >> 16),
+            .attempt = static_cast<uint8_t>(w6 >> 32),
+            .flags = static_cast<uint8_t>(w6 >> 40)};
+  }
+
+  uint64_t load(size_t i) const noexcept {
+    return word[i].load(std::memory_order_acquire);
+  }
+
+  // A client's first 32 bytes.
+  void load_addresses(rewrite::Client& client) const noexcept {
+    static_assert(offsetof(rewrite::Client, port) == 4 * sizeof word[0]);
+#ifdef LF_WORDS_ONE_BY_ONE
+    uint64_t w[4];
+    for (size_t i = 0; i < 4; ++i) w[i] = load(i);
+    std::memcpy(static_cast<void*>(&client), w, sizeof w);
+#else
+    const __m256i addresses = _mm256_load_si256(reinterpret_cast<const __m256i*>(this));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(&client), addresses);
+    std::atomic_signal_fence(std::memory_order_acquire);
+#endif
   }
 
   NodeSlot node() const noexcept {

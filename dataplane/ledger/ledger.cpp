@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "dataplane/ledger/find.hpp"
 #include "dataplane/ledger/look.hpp"
 
 namespace lf::ledger {
@@ -92,38 +93,15 @@ void Ledger::park(Ref ref) noexcept {
 
 void Ledger::find(const Hash* hashes, uint32_t count, Tsc now, Found* out) const noexcept {
   const uint32_t epoch = epoch_of(now);
-  for (uint32_t k = 0; k < count; ++k) {
-    out[k] = find_one(hashes[k], epoch);
-    if (out[k].has_flight()) __builtin_prefetch(&flight(out[k].ref));
-  }
+  for (uint32_t k = 0; k < count; ++k) static_cast<Entry&>(out[k]) = look_for(hashes[k], epoch);
   for (uint32_t k = 0; k < count; ++k) {
     Found& found = out[k];
     for (uint32_t looks = 0; found.has_flight() && looks < kLooksMax; ++looks) {
       found.flight = flight(found.ref).load();
-      if (slot(found.ref).load() == found.word) break;
-      found = find_one(hashes[k], epoch);
+      if (is_still(found)) break;
+      static_cast<Entry&>(found) = look_for(hashes[k], epoch);
     }
   }
-}
-
-Found Ledger::find_one(const Hash& hash, uint32_t epoch) const noexcept {
-  const Bucket& b = bucket(hash);
-  for (uint32_t i = 0; i < kWays; ++i) {
-    if (b.way(i).lo.load(std::memory_order_relaxed) != hash.lo) continue;
-    const Word word = b.way(i).load();
-    if (ledger::is_about(word, hash) && is_live(word, epoch))
-      return {ref_of(hash, Bucket::place(i)), word, {}};
-  }
-  return {};
-}
-
-Settled Ledger::settle(const Found& found, lcp::Status status, Tsc now) noexcept {
-  if (!found.has_flight()) return Settled::changed;
-  const Word word = found.word.with_state(State::answered)
-                        .with_byte(static_cast<uint8_t>(status))
-                        .with_epoch(epoch_of(now));
-  if (!slot(found.ref).replace(found.word, word)) return Settled::changed;
-  return found.state() == State::timed_out ? Settled::late : Settled::answered;
 }
 
 bool Ledger::is_owed(Ref ref, uint32_t stamp) const noexcept {

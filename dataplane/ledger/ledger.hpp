@@ -110,15 +110,19 @@ struct Admission {
 };
 
 // An entry as it was at one moment.
-struct Found {
+struct Entry {
   Ref ref = 0;  // 0: no such command
   Word word;
-  Flight flight;  // when has_flight()
 
   State state() const noexcept { return word.state(); }
   bool has_flight() const noexcept {
     return state() == State::in_flight || state() == State::timed_out;
   }
+};
+
+// And with it, when has_flight(), its flight.
+struct Found : Entry {
+  Flight flight;
 };
 
 enum class Settled : uint8_t {
@@ -224,10 +228,21 @@ class Ledger {
   // hold its slot against newer ones. record_sent() or release() end it.
   void park(Ref ref) noexcept;
 
-  // Finds a burst of commands, without a change. Prefetch them before.
+  // Finds a command, without a change (ledger/find.hpp). Prefetch it before; afterwards its flight
+  // is on its way to the cache.
+  Entry look_for(const Hash& hash, uint32_t epoch) const noexcept;
+  // The flight of an entry with has_flight(). It is another one's, or in pieces, where the entry
+  // has changed since: is_still() and settle() tell.
+  Transmission flight_of(const Entry& entry, rewrite::Client& client) const noexcept {
+    return flight(entry.ref).load(client);
+  }
+  bool is_still(const Entry& entry) const noexcept {
+    return slot(entry.ref).load() == entry.word;
+  }
+  // Finds a burst of commands with their flights.
   void find(const Hash* hashes, uint32_t count, Tsc now, Found* out) const noexcept;
-  // Moves what find() found in flight to answered, exactly once over all workers.
-  Settled settle(const Found& found, lcp::Status status, Tsc now) noexcept;
+  // Moves what was found in flight to answered, exactly once over all workers.
+  Settled settle(const Entry& found, lcp::Status status, uint32_t epoch) noexcept;
 
   // Of entries that are looked at soon, by is_owed() or mark_timed_out().
   void prefetch(Ref ref) const noexcept {
@@ -309,7 +324,6 @@ class Ledger {
   bool end_flight(Ref ref, uint32_t stamp, State to) noexcept;
   void sweep_one(Slot& slot, uint32_t epoch, Swept& swept) noexcept;
   bool repair(Bucket& bucket) noexcept;
-  Found find_one(const Hash& hash, uint32_t epoch) const noexcept;
 
   Bucket* buckets_;
   uint64_t buckets_mask_;

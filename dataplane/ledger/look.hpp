@@ -64,7 +64,7 @@ inline Rest rest_of(const View& view, uint32_t group, uint32_t epoch) noexcept {
     rest.free |= uint32_t{!is_live(word, epoch)} << w;
     rest.own |= uint32_t{word.group() == group} << w;
     rest.busy |= uint32_t{state == State::accepted || state == State::writing} << w;
-    rest.aging |= uint32_t{state == State::none || age_of(word, epoch) + 1 >= kWindowEpochs} << w;
+    rest.aging |= uint32_t{state == State::none || is_aging(word, epoch)} << w;
   }
   return rest;
 }

@@ -73,6 +73,10 @@ struct Word {
     const uint64_t bits = (number << 33 & uint64_t{0x3fffffff} << 33) | (number >> 30 & 0xfffffff) << 4;
     return {lo, (hi & (uint64_t{1} << 63 | uint64_t{1} << 32 | 1)) | bits};
   }
+  // The reply has come.
+  [[nodiscard]] Word answered(uint8_t status, uint32_t epoch) const noexcept {
+    return with_state(State::answered).with_byte(status).with_epoch(epoch);
+  }
   [[nodiscard]] Word other_turn() const noexcept { return {lo, hi ^ 1}; }
   // The owner has sent the command.
   [[nodiscard]] Word sent(uint32_t epoch) const noexcept {
@@ -105,6 +109,11 @@ inline uint32_t age_of(const Word& w, uint32_t epoch) noexcept {
 
 inline bool is_live(const Word& w, uint32_t epoch) noexcept {
   return w.state() != State::none && age_of(w, epoch) <= kWindowEpochs;
+}
+
+// So old that sweep() may be at it, whose clock may be an epoch ahead.
+inline bool is_aging(const Word& w, uint32_t epoch) noexcept {
+  return age_of(w, epoch) + 1 >= kWindowEpochs;
 }
 
 struct alignas(16) Slot {

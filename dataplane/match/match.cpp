@@ -5,8 +5,11 @@
 #include <rte_udp.h>
 
 #include <algorithm>
+#include <bit>
 
+#include "dataplane/core/metas.hpp"
 #include "dataplane/core/outcome_word.hpp"
+#include "dataplane/ledger/find.hpp"
 #include "dataplane/net/address.hpp"
 
 namespace lf::match {
@@ -14,10 +17,12 @@ namespace {
 
 using forward::NodeLive;
 using forward::Table;
-using ledger::Flight;
-using ledger::Found;
+using ledger::Entry;
 using ledger::Ledger;
 using ledger::Settled;
+using ledger::Transmission;
+
+#define LF_INLINE [[gnu::always_inline]] inline
 
 constexpr uint32_t kLooksMax = 8;  // at a command that changes while it is being answered
 
@@ -34,25 +39,27 @@ struct Sender {
   uint16_t port = 0;  // wire order
 };
 
-Sender sender_of(const Burst& burst, uint32_t i) noexcept {
-  const Meta& m = burst.meta[i];
-  const auto* frame = rte_pktmbuf_mtod(burst.packets[i], const uint8_t*);
+// From where the LCP header is: nothing of the mbuf need be read.
+LF_INLINE Sender sender_of(const Meta& m) noexcept {
+  const auto* lcp = reinterpret_cast<const uint8_t*>(m.lcp);
   Sender sender;
   IpAddress to;
-  net::load_addresses(frame + m.l3_offset, m.ip_version, sender.address, to);
-  sender.port = reinterpret_cast<const rte_udp_hdr*>(frame + m.l4_offset)->src_port;
+  net::load_addresses(lcp - m.lcp_offset + m.l3_offset, m.ip_version, sender.address, to);
+  sender.port = reinterpret_cast<const rte_udp_hdr*>(lcp - sizeof(rte_udp_hdr))->src_port;
   return sender;
 }
 
 // By its address, or by the tag of the organisation that the node belongs to. Compared with the
 // node itself: several services may have a node at one address.
-bool is_from(const Table& table, const Burst& burst, uint32_t i, NodeSlot slot) noexcept {
-  if (slot >= table.nodes.size() || !table.nodes[slot].configured) return false;
+LF_INLINE bool is_from(const Table& table, const Meta& m, NodeSlot slot) noexcept {
+  if (slot >= table.nodes.size()) [[unlikely]]
+    return false;
   const forward::Node& node = table.nodes[slot];
-  const Sender sender = sender_of(burst, i);
+  if (!node.configured) [[unlikely]]
+    return false;
+  const Sender sender = sender_of(m);
   if (sender.address == node.address && sender.port == node.port) [[likely]]
     return true;
-  const Meta& m = burst.meta[i];
   return m.authenticated && m.org != kNoOrg && m.org == node.owner;
 }
 
@@ -69,54 +76,84 @@ NodeSlot reporter_of(const Table& table, const Meta& m) noexcept {
   return kNoNode;
 }
 
-// Proven commands first, for nearly all are; the names that are left in the other space.
+ledger::Name name_of(const Meta& m, bool proven) noexcept {
+  return {m.lcp->command_id, ledger::space_of(m.org_id, proven)};
+}
+
+// Of those replies, a bit each by index, that were not found: the names in the other space.
+[[gnu::noinline]] void look_for_others(const Ledger& ledger, State& state, const Burst& burst,
+                                       const Selection& replies, uint64_t missing,
+                                       uint32_t epoch) noexcept {
+  uint32_t count = 0;
+  for (uint64_t left = missing; left != 0; left &= left - 1) {
+    const uint8_t i = replies.index[std::countr_zero(left)];
+    state.names[count++] = name_of(burst.meta[i], (state.proven >> i & 1) == 0);
+  }
+  ledger.hasher().run(state.names, count, state.fresh_hashes);
+  for (uint32_t k = 0; k < count; ++k) ledger.prefetch(state.fresh_hashes[k]);
+  const ledger::Hash* hash = state.fresh_hashes;
+  for (uint64_t left = missing; left != 0; left &= left - 1) {
+    const int k = std::countr_zero(left);
+    state.hashes[replies.index[k]] = *hash;
+    state.entries[k] = ledger.look_for(*hash++, epoch);
+  }
+}
+
+// All before the first of their flights is needed.
 void look_up(const Ledger& ledger, State& state, const Burst& burst, const Selection& replies,
-             Tsc now) noexcept {
-  uint8_t missing[kBurstMax];
-  uint32_t missing_count = 0;
+             uint32_t epoch) noexcept {
+  uint64_t missing = 0;
   for (uint32_t k = 0; k < replies.count; ++k) {
-    const Meta& m = burst.meta[replies.index[k]];
-    state.names[k] = {m.lcp->command_id, ledger::space_of(m.org_id, true)};
+    state.entries[k] = ledger.look_for(state.hashes[replies.index[k]], epoch);
+    missing |= uint64_t{state.entries[k].ref == 0} << k;
   }
-  ledger.hasher().run(state.names, replies.count, state.hashes);
-  for (uint32_t k = 0; k < replies.count; ++k) ledger.prefetch(state.hashes[k]);
-  ledger.find(state.hashes, replies.count, now, state.found);
-  for (uint32_t k = 0; k < replies.count; ++k) {
-    if (state.found[k].ref != 0) continue;
-    const Meta& m = burst.meta[replies.index[k]];
-    state.names[missing_count] = {m.lcp->command_id, ledger::space_of(m.org_id, false)};
-    missing[missing_count++] = static_cast<uint8_t>(k);
-  }
-  if (missing_count == 0) return;
-  ledger::Hash hashes[kBurstMax];
-  ledger.hasher().run(state.names, missing_count, hashes);
-  for (uint32_t k = 0; k < missing_count; ++k) ledger.prefetch(hashes[k]);
-  for (uint32_t k = 0; k < missing_count; ++k) {
-    state.hashes[missing[k]] = hashes[k];
-    ledger.find(&hashes[k], 1, now, &state.found[missing[k]]);
-  }
+  if (missing != 0) [[unlikely]]
+    look_for_others(ledger, state, burst, replies, missing, epoch);
 }
 
-// Settles the command; on success `found` is what was settled.
-Verdict settle(const Table& table, Ledger& ledger, const Burst& burst, uint32_t i,
-               const ledger::Hash& hash, Found& found, bool& late, Tsc now) noexcept {
-  const auto status = static_cast<lcp::Status>(body_of(burst.meta[i]).status);
+// What became of one reply's command.
+struct Outcome {
+  Verdict verdict = Verdict::none;  // none: it is settled
+  bool late = false;
+  Transmission flight;  // what was settled; its client is in the state
+};
+
+// Looks again as long as the command changes.
+[[gnu::noinline]] Outcome settle_any(const Table& table, Ledger& ledger, State& state,
+                                     const Meta& m, uint32_t i, Entry entry,
+                                     uint32_t epoch) noexcept {
+  const auto status = static_cast<lcp::Status>(body_of(m).status);
   for (uint32_t looks = 0; looks < kLooksMax; ++looks) {
-    if (found.ref != 0 && found.state() == ledger::State::answered) return Verdict::reply_duplicate;
-    if (found.ref == 0 || !found.has_flight()) return Verdict::reply_unknown;
-    if (!is_from(table, burst, i, found.flight.node)) return Verdict::reply_not_from_node;
-    const Settled settled = ledger.settle(found, status, now);
-    late = settled == Settled::late;
-    if (settled != Settled::changed) return Verdict::none;
-    ledger.find(&hash, 1, now, &found);
+    if (entry.ref != 0 && entry.state() == ledger::State::answered)
+      return {.verdict = Verdict::reply_duplicate};
+    if (entry.ref == 0 || !entry.has_flight()) return {.verdict = Verdict::reply_unknown};
+    const Transmission flight = ledger.flight_of(entry, state.clients[i]);
+    if (is_from(table, m, flight.node)) {
+      const Settled settled = ledger.settle(entry, status, epoch);
+      if (settled != Settled::changed) return {Verdict::none, settled == Settled::late, flight};
+    } else if (ledger.is_still(entry)) {
+      return {.verdict = Verdict::reply_not_from_node};
+    }
+    entry = ledger.look_for(state.hashes[i], epoch);
   }
-  return Verdict::reply_unknown;
+  return {.verdict = Verdict::reply_unknown};
 }
 
-void record_outcome(const Table& table, const NodeLive& live_nodes, State& state,
-                    const Flight& flight, uint8_t status, bool late, Tsc now) noexcept {
+// What nearly all are: in flight, to the node that replies.
+LF_INLINE bool settle_usual(const Table& table, Ledger& ledger, State& state, const Meta& m,
+                            uint32_t i, const Entry& entry, uint32_t epoch,
+                            Transmission& flight) noexcept {
+  if (entry.state() != ledger::State::in_flight) [[unlikely]]
+    return false;
+  flight = ledger.flight_of(entry, state.clients[i]);
+  return is_from(table, m, flight.node) &&
+         ledger.settle(entry, static_cast<lcp::Status>(body_of(m).status), epoch) ==
+             Settled::answered;
+}
+
+LF_INLINE void record_outcome(const Table& table, const NodeLive& live_nodes, State& state,
+                              const Transmission& flight, uint8_t status, Tsc now) noexcept {
   NodeStats& stats = state.nodes[flight.node];
-  if (late) return stats.answered_late.add(1);
   const forward::Service* service =
       flight.service < table.services.size() ? &table.services[flight.service] : nullptr;
   // Another worker's clock may have been ahead when the command was sent.
@@ -155,32 +192,60 @@ State::State(NodeStats* node_stats, WorkerStats* worker_stats, uint32_t watched_
       stats(worker_stats),
       us_per_tick_q32(((uint64_t{1'000'000} << 32) + tsc_hz - 1) / tsc_hz) {}
 
+void expect(const authenticate::Table& services, const Ledger& ledger, State& state,
+            const Burst& burst, const Selection& replies, uint32_t first) noexcept {
+  if (first == 0) state.proven = 0;
+  const uint8_t* const positions = replies.index + first;
+  const uint32_t count = replies.count - first;
+  for (uint32_t k = 0; k < count; ++k) {
+    const Meta& m = burst.meta[positions[k]];
+    const bool proven = authenticate::mode_of(services, m.service) != authenticate::Mode::off;
+    state.names[k] = name_of(m, proven);
+    state.proven |= uint64_t{proven} << positions[k];
+  }
+  ledger.hasher().run(state.names, count, state.fresh_hashes);
+  for (uint32_t k = 0; k < count; ++k) {
+    state.hashes[positions[k]] = state.fresh_hashes[k];
+    ledger.prefetch(state.fresh_hashes[k]);
+  }
+}
+
 void run(const Table& table, const NodeLive& live_nodes, Ledger& ledger, State& state, Burst& burst,
          Selection& live, Selection& submitted, Tsc now) noexcept {
-  look_up(ledger, state, burst, live, now);
+  const uint32_t epoch = ledger.epoch_of(now);
+  look_up(ledger, state, burst, live, epoch);
+  Meta* const metadata = metas(burst);
   uint32_t ended = 0;
+  bool all_stay = true;
   for (uint32_t k = 0; k < live.count; ++k) {
-    const uint8_t i = live.index[k];
-    Found& found = state.found[k];
-    bool late = false;
-    const Verdict verdict = settle(table, ledger, burst, i, state.hashes[k], found, late, now);
-    if (verdict != Verdict::none) {
-      burst.decide(i, verdict);
-      continue;
+    const uint32_t i = live.index[k];
+    Meta& m = metadata[i];
+    Outcome outcome;
+    if (!settle_usual(table, ledger, state, m, i, state.entries[k], epoch, outcome.flight))
+        [[unlikely]] {
+      outcome = settle_any(table, ledger, state, m, i, state.entries[k], epoch);
+      if (outcome.verdict != Verdict::none) {
+        m.verdict = outcome.verdict;
+        all_stay = false;
+        continue;
+      }
     }
-    Meta& m = burst.meta[i];
-    record_outcome(table, live_nodes, state, found.flight, body_of(m).status, late, now);
-    ended += !late;
-    m.node = found.flight.node;
-    if ((found.flight.flags & ledger::kFlightFromControl) != 0) {
-      burst.decide(i, Verdict::reply_to_control);
-      submitted.add(i);
+    const Transmission& flight = outcome.flight;
+    if (outcome.late) [[unlikely]] {
+      state.nodes[flight.node].answered_late.add(1);
     } else {
-      state.clients[i] = found.flight.client;
+      record_outcome(table, live_nodes, state, flight, body_of(m).status, now);
+      ++ended;
+    }
+    m.node = flight.node;
+    if ((flight.flags & ledger::kFlightFromControl) != 0) [[unlikely]] {
+      m.verdict = Verdict::reply_to_control;
+      submitted.add(i);
+      all_stay = false;
     }
   }
   state.flights.ended.add(ended);
-  keep_undecided(burst, live);
+  if (!all_stay) keep_undecided(burst, live);
 }
 
 void find_senders(const Table& table, Burst& burst, Selection& live, Verdict stranger) noexcept {
@@ -189,7 +254,7 @@ void find_senders(const Table& table, Burst& burst, Selection& live, Verdict str
     if (m.kind == Kind::report) {
       m.node = reporter_of(table, m);
     } else {
-      const Sender sender = sender_of(burst, i);
+      const Sender sender = sender_of(m);
       m.node = forward::find_node(table, sender.address, sender.port);
     }
     if (m.node == kNoNode) burst.decide(i, stranger);

@@ -5,6 +5,7 @@
 // on its way to a node. Called by the pipeline on workers.
 #pragma once
 
+#include "dataplane/authenticate/table.hpp"
 #include "dataplane/core/burst.hpp"
 #include "dataplane/core/types.hpp"
 #include "dataplane/core/worker_stats.hpp"
@@ -40,15 +41,24 @@ struct State {
   uint64_t us_per_tick_q32;
   uint64_t unwatched = 0;  // positions that the last record_sent() of each did not watch
 
-  // Scratch.
+  // Scratch. Hashes are by position in the burst, of the space that `proven` has a bit for.
   ledger::Name names[kBurstMax];
-  ledger::Hash hashes[kBurstMax];
-  ledger::Found found[kBurstMax];
+  ledger::Hash hashes[kBurstMax], fresh_hashes[kBurstMax];
+  uint64_t proven = 0;
+  ledger::Entry entries[kBurstMax];
 };
 
-// REPLYs. Decides reply_unknown, reply_not_from_node, reply_duplicate, and reply_to_control for
-// those that go into `submitted`: answers to commands that control submitted. What stays in `live`
-// has its client in state.clients and its sender in meta.node.
+// Hashes the names of the replies from index `first` of a selection on, which grows, and asks for
+// their buckets. Of the two commands that a reply may mean, an organisation's proven one and one
+// that is not, first the one that its service takes: the proven one, but where `services` says that
+// authentication is off. The other is looked for where the first is not there.
+void expect(const authenticate::Table& services, const ledger::Ledger& ledger, State& state,
+            const Burst& burst, const Selection& replies, uint32_t first) noexcept;
+
+// REPLYs, all of which expect() has been told of. Decides reply_unknown, reply_not_from_node,
+// reply_duplicate, and reply_to_control for those that go into `submitted`: answers to commands
+// that control submitted. What stays in `live` has its client in state.clients and its sender in
+// meta.node.
 void run(const forward::Table& table, const forward::NodeLive& live_nodes, ledger::Ledger& ledger,
          State& state, Burst& burst, Selection& live, Selection& submitted, Tsc now) noexcept;
 

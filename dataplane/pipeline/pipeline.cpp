@@ -128,14 +128,17 @@ void Pipeline::stages(const Snapshot& snapshot, Burst& burst, Tsc now, Outbox& o
 // In parts, so that the ledger's buckets of one part arrive while the next is parsed.
 void Pipeline::parse_all(const Snapshot& snapshot, Burst& burst) noexcept {
   State& s = *state_;
-  const Selection& commands = s.sorted.commands;
+  const ledger::Ledger& ledger = *setup_.shared->ledger;
+  const Selection &commands = s.sorted.commands, &replies = s.sorted.replies;
   parse::begin(*snapshot.parse, s.parse, burst, s.sorted);
   for (uint32_t first = 0; first < burst.count; first += kPart) {
-    const uint32_t known = commands.count;
+    const uint32_t known = commands.count, known_replies = replies.count;
     parse::part(*snapshot.parse, s.parse, burst, first,
                 std::min<uint32_t>(first + kPart, burst.count), s.sorted);
     if (commands.count != known)
-      dedup::expect(*setup_.shared->ledger, s.dedup, burst, commands, known);
+      dedup::expect(ledger, s.dedup, burst, commands, known);
+    if (replies.count != known_replies)
+      match::expect(*snapshot.authenticate, ledger, s.match, burst, replies, known_replies);
   }
 }
 
@@ -300,9 +303,11 @@ void Pipeline::replies(const Snapshot& snapshot, Burst& burst, Tsc now, Outbox& 
   Selection submitted{}, too_big{};
   match::run(*snapshot.forward, *shared.live, *shared.ledger, s.match, burst, live, submitted, now);
   rewrite::to_clients(snapshot.parse->ports, s.match.clients, burst, live, too_big);
+  Meta* const metadata = metas(burst);
   for (const uint8_t i : live) {
-    burst.decide(i, Verdict::replied);
-    send(burst, i, out);
+    metadata[i].verdict = Verdict::replied;
+    out.send(metadata[i].out_port, burst.packets[i], i);
+    burst.packets[i] = nullptr;
   }
   for (const uint8_t i : submitted) to_control(burst, i, ToControl::reply, now, out);
   if (too_big.count != 0) report_too_big(snapshot, burst, too_big, now, out);

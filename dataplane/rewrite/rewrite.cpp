@@ -175,6 +175,29 @@ void set_macs(uint8_t* frame, const forward::Node& node) noexcept {
   }
 }
 
+Ends ends_of(const Client& client) noexcept {
+  return {client.local, client.address, ports_of(client.local_port, client.port)};
+}
+
+// A usual reply to a client without a tag.
+[[gnu::always_inline]] inline void to_usual_client(const net::Port& out, rte_mbuf* m,
+                                                   const Meta& meta,
+                                                   const Client& client) noexcept {
+  auto* frame = rte_pktmbuf_mtod(m, uint8_t*);
+  std::memcpy(frame, &client.mac, RTE_ETHER_ADDR_LEN);
+  std::memcpy(frame + RTE_ETHER_ADDR_LEN, &out.mac, RTE_ETHER_ADDR_LEN);
+  set_ipv4_ends<-1>(*reinterpret_cast<rte_ipv4_hdr*>(frame + net::Usual<4>::kIp),
+                    *reinterpret_cast<rte_udp_hdr*>(frame + net::Usual<4>::kUdp), ends_of(client));
+  if (checksum_is_partial(m)) [[unlikely]]
+    complete_checksum(out, m, meta);
+}
+
+[[gnu::noinline]] void to_any_client(const net::Port& out, rte_mbuf* m, Meta& meta,
+                                     const Client& client) noexcept {
+  net::set_link(m, meta, client.mac, out.mac, client.vlan_tci);
+  set_ends(out, m, meta, ends_of(client));
+}
+
 // Of all commands of a burst as many as can be done four at a time.
 uint32_t to_usual(const forward::Table& table, const net::Ports& ports, Burst& burst,
                   const Selection& live, net::Layout layout) noexcept {
@@ -252,21 +275,23 @@ void to_nodes(const forward::Table& table, const net::Ports& ports, Burst& burst
 
 void to_clients(const net::Ports& ports, const Client* clients, Burst& burst, Selection& live,
                 Selection& too_big) noexcept {
+  Meta* const metadata = metas(burst);
   bool some_too_big = false;
   for (const uint8_t i : live) {
-    Meta& meta = burst.meta[i];
+    Meta& meta = metadata[i];
     rte_mbuf* m = burst.packets[i];
     const Client& client = clients[i];
     const net::Port& out = ports[client.out_port];
     meta.out_port = client.out_port;
     if (!fits(m, meta, out.mtu)) [[unlikely]] {
-      burst.decide(i, Verdict::too_big);
+      meta.verdict = Verdict::too_big;
       some_too_big = true;
-      continue;
+    } else if (net::offsets_of(meta) == net::Layout{}.offsets() && client.vlan_tci == 0)
+        [[likely]] {
+      to_usual_client(out, m, meta, client);
+    } else {
+      to_any_client(out, m, meta, client);
     }
-    net::set_link(m, meta, client.mac, out.mac, client.vlan_tci);
-    set_ends(out, m, meta,
-             {client.local, client.address, ports_of(client.local_port, client.port)});
   }
   if (some_too_big) part(burst, live, too_big);
 }

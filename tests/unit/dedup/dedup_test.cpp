@@ -74,7 +74,8 @@ TEST(Dedup, ABurstWithEveryKindOfCommand) {
     f.ledger->record_sent(f.meta(i).ledger_ref, flight_to(static_cast<NodeSlot>(20 + i), kNow),
                           false, kNow, f.ledger.counts);
   }
-  ASSERT_EQ(f.ledger->settle(f.find(1), lcp::Status::failed, kNow), ledger::Settled::answered);
+  ASSERT_EQ(f.ledger->settle(f.find(1), lcp::Status::failed, f.ledger->epoch_of(kNow)),
+            ledger::Settled::answered);
   const ledger::Ref ref_of_3 = f.meta(2).ledger_ref;
 
   f.next_burst();

@@ -79,7 +79,7 @@ struct Recorder {
     });
     if (found.ref == 0 || !found.has_flight()) return;
     record(key, {.kind = Kind::settle, .status = status}, [&](Operation& op) {
-      op.done = ledger->settle(found, status, kNow) != Settled::changed;
+      op.done = ledger->settle(found, status, ledger->epoch_of(kNow)) != Settled::changed;
     });
   }
 };

@@ -164,7 +164,7 @@ struct Trial {
     if (!found.has_flight()) return;
     RC_ASSERT(found.flight.node == e->node);
     const Settled want = e->state == State::timed_out ? Settled::late : Settled::answered;
-    RC_ASSERT(ledger->settle(found, status, now) == want);
+    RC_ASSERT(ledger->settle(found, status, ledger->epoch_of(now)) == want);
     e->state = State::answered;
     e->status = status;
     e->attempt = static_cast<uint8_t>(status);

@@ -33,7 +33,7 @@ TEST(Ledger, TellsFreshFromDuplicateFromAnswered) {
 
   const Found found = l.find(1, 7, kNow);
   ASSERT_TRUE(found.has_flight());
-  EXPECT_EQ(l->settle(found, lcp::Status::busy, kNow), Settled::answered);
+  EXPECT_EQ(l->settle(found, lcp::Status::busy, l->epoch_of(kNow)), Settled::answered);
   for (const uint8_t attempt : {0, 1, 255}) {
     const Admission again = l.admit(1, 7, attempt, kNow);
     EXPECT_EQ(again.result, Lookup::duplicate_answered);
@@ -150,8 +150,8 @@ TEST(Ledger, CountsATimeOutOnceAndStillTakesTheReply) {
 
   const Found late = l.find(1, 7, kNow);
   ASSERT_TRUE(late.has_flight());
-  EXPECT_EQ(l->settle(late, lcp::Status::ok, kNow), Settled::late);
-  EXPECT_EQ(l->settle(late, lcp::Status::ok, kNow), Settled::changed);
+  EXPECT_EQ(l->settle(late, lcp::Status::ok, l->epoch_of(kNow)), Settled::late);
+  EXPECT_EQ(l->settle(late, lcp::Status::ok, l->epoch_of(kNow)), Settled::changed);
   EXPECT_EQ(l.find(1, 7, kNow).state(), State::answered);
 }
 
@@ -175,7 +175,7 @@ TEST(Ledger, AReplyBeforeTheCommandWasSentAgainIsNotSettledFromAnOldLook) {
   l->record_sent(a.ref, flight_to(4, kNow), false, kNow, l.counts);
   const Found before = l.find(1, 7, kNow);
   l->record_sent(a.ref, flight_to(5, kNow), true, kNow, l.counts);  // replay: same attempt
-  EXPECT_EQ(l->settle(before, lcp::Status::ok, kNow), Settled::changed);
+  EXPECT_EQ(l->settle(before, lcp::Status::ok, l->epoch_of(kNow)), Settled::changed);
 }
 
 TEST(Ledger, KnowsWhichTransmissionIsOwed) {
@@ -189,7 +189,7 @@ TEST(Ledger, KnowsWhichTransmissionIsOwed) {
   EXPECT_FALSE(l->is_owed(a.ref ^ uint64_t{1} << 40, stamp));  // of a command that has gone
   l->mark_timed_out(a.ref, stamp);
   EXPECT_TRUE(l->is_owed(a.ref, stamp));
-  l->settle(l.find(1, 7, kNow), lcp::Status::ok, kNow);
+  l->settle(l.find(1, 7, kNow), lcp::Status::ok, l->epoch_of(kNow));
   EXPECT_FALSE(l->is_owed(a.ref, stamp));
 }
 
@@ -207,7 +207,8 @@ TEST(Ledger, WithdrawsATransmissionOnceAndItsOwnerSendsItElsewhere) {
   EXPECT_TRUE(w.owned);
   EXPECT_EQ(w.left, 4);
   EXPECT_FALSE(l->withdraw(a.ref, stamp).owned);
-  EXPECT_EQ(l->settle(before, lcp::Status::ok, kNow), Settled::changed) << "its node's late reply";
+  EXPECT_EQ(l->settle(before, lcp::Status::ok, l->epoch_of(kNow)), Settled::changed)
+      << "its node's late reply";
   EXPECT_FALSE(l.find(1, 7, kNow).has_flight());
   EXPECT_FALSE(l->mark_timed_out(a.ref, stamp));
   EXPECT_EQ(l.admit(1, 7, 0, kNow).result, Lookup::duplicate_in_flight);
@@ -237,7 +238,7 @@ TEST(Ledger, WithdrawsNothingThatIsAnswered) {
   TestLedger l;
   const Admission a = l.admit(1, 7, 0, kNow);
   l->record_sent(a.ref, flight_to(4, kNow), false, kNow, l.counts);
-  l->settle(l.find(1, 7, kNow), lcp::Status::ok, kNow);
+  l->settle(l.find(1, 7, kNow), lcp::Status::ok, l->epoch_of(kNow));
   EXPECT_FALSE(l->withdraw(a.ref, stamp_of(flight_to(4, kNow).sent)).owned);
   EXPECT_EQ(l.find(1, 7, kNow).state(), State::answered);
 }
@@ -268,7 +269,7 @@ TEST(Ledger, AnAnswerStartsTheWindowAnew) {
   const Tsc start = 100 * 1000;
   const Admission a = l.admit(1, 7, 0, start);
   l->record_sent(a.ref, flight_to(4, start), false, start, l.counts);
-  l->settle(l.find(1, 7, start + 5000), lcp::Status::ok, start + 5000);
+  l->settle(l.find(1, 7, start + 5000), lcp::Status::ok, l->epoch_of(start + 5000));
   EXPECT_EQ(l.admit(1, 7, 0, start + 5000 + kWindow).result, Lookup::duplicate_answered);
   EXPECT_EQ(l.admit(1, 7, 0, start + 5000 + kWindow + 100).result, Lookup::fresh);
 }
@@ -303,7 +304,7 @@ std::vector<uint64_t> fill(TestLedger& l, uint32_t org, size_t count, Tsc now) {
     const Admission a = l.admit(org, id, 0, now);
     EXPECT_EQ(a.result, Lookup::fresh);
     l->record_sent(a.ref, flight_to(1, now), false, now, l.counts);
-    l->settle(l.find(org, id, now), lcp::Status::ok, now);
+    l->settle(l.find(org, id, now), lcp::Status::ok, l->epoch_of(now));
   }
   return ids;
 }

@@ -60,7 +60,7 @@ void run(Shared& s, int thread, std::barrier<>& round_starts) {
         EXPECT_EQ(f.flight.attempt, f.flight.node == 4);  // never half of one and half of another
         s.timed_out[key] += s.ledger->mark_timed_out(f.ref, stamp_of(f.flight.sent));
         s.ledger->find(&s.hashes[key], 1, kNow, &f);
-        if (s.ledger->settle(f, lcp::Status::ok, kNow) != Settled::changed) ++s.answered[key];
+        if (s.ledger->settle(f, lcp::Status::ok, s.ledger->epoch_of(kNow)) != Settled::changed) ++s.answered[key];
       }
     }
   }
@@ -106,7 +106,7 @@ TEST(LedgerThreads, ATransmissionIsWithdrawnOrAnsweredAndNeverBoth) {
         if (t == 0) {
           Found found;
           ledger->find(&hash, 1, kNow, &found);
-          const bool mine = ledger->settle(found, lcp::Status::ok, kNow) != Settled::changed;
+          const bool mine = ledger->settle(found, lcp::Status::ok, ledger->epoch_of(kNow)) != Settled::changed;
           ends += mine;
           answered += mine;
         } else {

@@ -35,7 +35,7 @@ struct Files : ::testing::Test {
     const Admission a = l.admit(1, id, 0, when);
     ASSERT_EQ(a.result, Lookup::fresh);
     l->record_sent(a.ref, flight_to(1, when), false, when, l.counts);
-    ASSERT_EQ(l->settle(l.find(1, id, when), status, when), Settled::answered);
+    ASSERT_EQ(l->settle(l.find(1, id, when), status, l->epoch_of(when)), Settled::answered);
   }
   std::string bytes() const {
     std::ifstream in(path, std::ios::binary);

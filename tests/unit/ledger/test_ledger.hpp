@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "dataplane/ledger/find.hpp"
 #include "dataplane/ledger/ledger.hpp"
 
 namespace lf::ledger::test {

@@ -24,7 +24,7 @@ using test::Packet;
 constexpr uint64_t kHz = 1'000'000'000;  // a tick is a nanosecond
 constexpr Tsc kUs = 1000, kMs = 1'000'000;
 constexpr Tsc kStart = 1'000'000'000;
-constexpr Tsc kTimeout = 100 * kMs;
+constexpr Tsc kTimeout = 100 * kMs, kWindow = 120 * kHz;
 constexpr const char* kNodes[] = {test::kNode4, "10.0.0.15"};
 
 forward::Table forward_table() {
@@ -55,8 +55,9 @@ forward::Table forward_table() {
 struct Fixture {
   parse::Table parse_table = parse::build_table(test::world(), test::world_ports()).value();
   forward::Table forward = forward_table();
+  authenticate::Table services;  // all take proven commands
   std::unique_ptr<forward::NodeLive> nodes_live = std::make_unique<forward::NodeLive>();
-  ledger::test::TestLedger ledger{{ledger::kEntriesMin, 120 * kHz, 0.5, ledger::Secret{}}};
+  ledger::test::TestLedger ledger;
   std::unique_ptr<dedup::State> dedup = std::make_unique<dedup::State>();
   std::vector<NodeStats> stats = std::vector<NodeStats>(2);
   WorkerStats worker;
@@ -64,6 +65,9 @@ struct Fixture {
   test::TestBurst b;
   Selection live, submitted;
   Tsc now = kStart;
+
+  explicit Fixture(bool lone_worker = false)
+      : ledger({ledger::kEntriesMin, kWindow, 0.5, ledger::test::test_secret(), lone_worker}) {}
 
   Meta& add(const Packet& p) {
     b.burst->count = 0;
@@ -111,11 +115,19 @@ struct Fixture {
 
   Verdict run() {
     submitted.count = 0;
+    match::expect(services, *ledger, *state, *b.burst, live, 0);
     match::run(forward, *nodes_live, *ledger, *state, *b.burst, live, submitted, now);
     EXPECT_EQ(live.count, b.burst->meta[0].verdict == Verdict::none);
     return b.burst->meta[0].verdict;
   }
 
+  ledger::State state_of(uint64_t id, bool proven) const {
+    const Bytes lcp = test::build_lcp({.id = id});
+    const auto* header = reinterpret_cast<const lcp::Header*>(lcp.data());
+    const ledger::Hash hash =
+        ledger->hasher().one({header->command_id, ledger::space_of(1, proven)});
+    return ledger->look_for(hash, ledger->epoch_of(now)).state();
+  }
   uint32_t expire() { return state->timeouts.expire(*ledger, *nodes_live, stats.data(), now); }
   OutcomeWord outcomes(NodeSlot node) const {
     return OutcomeWord::unpack(stats[node].outcomes_in_epoch.load());
@@ -267,6 +279,82 @@ TEST(Match, RepliesToUnprovenCommandsAreFoundToo) {
   f.send(1, 0, 0, false, false);
   EXPECT_EQ(f.reply(1, 0), Verdict::none);
   EXPECT_EQ(f.reply(1, 0), Verdict::reply_duplicate);
+}
+
+TEST(Match, OfAProvenCommandAndAnotherTheServiceTellsWhichIsMeantFirst) {
+  for (const auto mode :
+       {authenticate::Mode::required, authenticate::Mode::optional, authenticate::Mode::off}) {
+    Fixture f;
+    f.services.modes = {mode};
+    f.send(1, 0, 0, false, true);
+    f.send(1, 0, 0, false, false);
+    const bool proven_first = mode != authenticate::Mode::off;
+    ASSERT_EQ(f.reply(1, 0), Verdict::none);
+    EXPECT_EQ(f.state_of(1, proven_first), ledger::State::answered);
+    EXPECT_EQ(f.state_of(1, !proven_first), ledger::State::in_flight);
+    EXPECT_EQ(f.reply(1, 0), Verdict::reply_duplicate);
+  }
+}
+
+TEST(Match, UnderOffAProvenCommandIsFoundToo) {
+  Fixture f;
+  f.services.modes = {authenticate::Mode::off};
+  f.send(1, 0);
+  EXPECT_EQ(f.reply(1, 0), Verdict::none);
+  EXPECT_EQ(f.reply(1, 0), Verdict::reply_duplicate);
+}
+
+TEST(Match, OfABurstEachReplyHasItsOwnVerdict) {
+  for (const bool lone_worker : {false, true}) {
+    Fixture f(lone_worker);
+    f.send(1, 0);
+    f.send(2, 1);
+    f.send(3, 0, 0, false, false);
+    f.send(4, 0, 0, true);
+    f.b.burst->count = 0;
+    const struct {
+      uint64_t id;
+      NodeSlot from;
+      Verdict verdict;
+    } rows[] = {{1, 0, Verdict::none},
+                {9, 0, Verdict::reply_unknown},
+                {1, 0, Verdict::reply_duplicate},
+                {2, 0, Verdict::reply_not_from_node},
+                {2, 1, Verdict::none},
+                {3, 0, Verdict::none},
+                {3, 0, Verdict::reply_duplicate},
+                {4, 0, Verdict::reply_to_control}};
+    for (const auto& row : rows)
+      f.b.add(build(f.reply_packet(row.id, kNodes[row.from], lcp::Status::ok)));
+    parse::State parse_state;
+    parse::Sorted sorted;
+    parse::run(f.parse_table, parse_state, *f.b.burst, sorted, 0);
+    f.live = f.b.all();
+    match::expect(f.services, *f.ledger, *f.state, *f.b.burst, f.live, 0);
+    match::run(f.forward, *f.nodes_live, *f.ledger, *f.state, *f.b.burst, f.live, f.submitted,
+               f.now);
+    std::vector<uint8_t> stay;
+    for (uint8_t i = 0; i < std::size(rows); ++i) {
+      EXPECT_EQ(f.b.burst->meta[i].verdict, rows[i].verdict) << int{i};
+      if (rows[i].verdict == Verdict::none) stay.push_back(i);
+    }
+    EXPECT_EQ(std::vector<uint8_t>(f.live.begin(), f.live.end()), stay);
+    EXPECT_EQ(f.stats[0].ok.read() + f.stats[1].ok.read(), 4u);
+    EXPECT_EQ(f.state->flights.balance(), 0);
+  }
+}
+
+// Nobody else changes a lone worker's entries, but sweep() old ones.
+TEST(Match, AReplyShortBeforeTheWindowEndsFindsItsCommand) {
+  for (const bool lone_worker : {false, true})
+    for (const uint32_t epochs : {0u, 1u, 61u, 62u, 63u, 64u}) {
+      Fixture f(lone_worker);
+      f.send(1, 0);
+      f.now += epochs * f.ledger->epoch_tsc();
+      EXPECT_EQ(f.reply(1, 0), Verdict::none) << epochs;
+      EXPECT_EQ(f.state_of(1, true), ledger::State::answered);
+      EXPECT_EQ(f.reply(1, 0), Verdict::reply_duplicate) << epochs;
+    }
 }
 
 TEST(Match, ACommandThatThePortDidNotTakeIsGivenBack) {

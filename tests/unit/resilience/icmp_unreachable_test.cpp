@@ -162,7 +162,7 @@ TEST_P(BlameNode, NotForWhatIsAnswered) {
       world->hasher().one({u(sent()).command_id.data(), ledger::space_of(1, GetParam())});
   ledger::Found found;
   world->find(&hash, 1, kNow, &found);
-  world->settle(found, lcp::Status::ok, kNow);
+  world->settle(found, lcp::Status::ok, world->epoch_of(kNow));
   EXPECT_FALSE(blame(sent()));
 }
 
