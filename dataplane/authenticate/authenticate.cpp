@@ -90,8 +90,11 @@ void set_org(Meta& m, OrgIndex org, bool authenticated) noexcept {
 
 // Two neighbours in one.
 static_assert(offsetof(Meta, origin) == offsetof(Meta, kind) + 1);
-constexpr uint16_t kFromWire =
-    static_cast<uint16_t>(Kind::command) | static_cast<uint16_t>(Origin::wire) << 8;
+constexpr uint16_t from_wire(Kind kind) noexcept {
+  return static_cast<uint16_t>(static_cast<uint16_t>(kind) |
+                               static_cast<uint16_t>(Origin::wire) << 8);
+}
+constexpr uint16_t kFromWire = from_wire(Kind::command), kReplyFromWire = from_wire(Kind::reply);
 uint16_t kind_and_origin(const Meta& m) noexcept {
   uint16_t both;
   std::memcpy(&both, &m.kind, sizeof both);
@@ -127,7 +130,7 @@ uint16_t kind_and_origin(const Meta& m) noexcept {
 }
 
 // Finds out which tags of a burst are to be checked, a packet at a time. What most packets are is
-// decided here: a command off the wire whose organisation is in the map at its home, where the map
+// decided here: a command or a reply off the wire whose organisation is in the map at its home, where the map
 // mostly has it. With a tag under the organisation's first key; or for a service that asks for
 // none, when `kAnyOff` says that there may be one. Most are for the service of the one before.
 // kFarKeys: keys have to be asked for, or are packed.
@@ -144,14 +147,17 @@ class LookUp {
         jobs_(jobs) {}
 
   [[gnu::always_inline]] void look_up(Meta& m) noexcept {
-    if (kind_and_origin(m) != kFromWire) [[unlikely]]
-      return otherwise(m);
+    const uint32_t what = kind_and_origin(m);
+    if (what != kFromWire) [[unlikely]] {
+      if (what != kReplyFromWire) return otherwise(m);
+      if ((m.flags & lcp::kFlagTagged) == 0) return;  // nothing is asked of it here
+    }
     const Place* place = places_ + (m.org_id * multiplier_ >> shift_);
     if (place->org_id != m.org_id) [[unlikely]] {
       place = find(table_, m.org_id);
       if (place == nullptr) return otherwise(m);
     }
-    if (kAnyOff && is_off(m)) {
+    if (kAnyOff && what == kFromWire && is_off(m)) {
       if (place->org == kNoOrg) [[unlikely]]  // a free place
         return otherwise(m);
       return set_org(m, place->org, false);
@@ -218,15 +224,16 @@ static_assert(offsetof(Meta, key_id) == offsetof(Meta, payload_length) + kBelowI
 // Packets that are decided about together, if all are usual.
 constexpr uint32_t kTogether = 8;
 
-// kTogether neighbours, as if each were a tagged command off the wire under the first key of an
-// organisation that is at its home in the map: without a branch, as all are asked at the end
-// whether they were. False: some was not; then none has been looked up.
+// kTogether neighbours, as if each were what the first one is, a tagged command or reply off the
+// wire, under the first key of an organisation that is at its home in the map: without a branch, as
+// all are asked at the end whether they were. False: some was not; then none has been looked up.
 [[gnu::always_inline]] inline bool look_up_together(const Table& table, crypto::CmacBatch& batch,
-                                                    uint32_t jobs, Meta* m) noexcept {
+                                                    uint32_t what, uint32_t jobs,
+                                                    Meta* m) noexcept {
   // Of Meta from the flags on.
   constexpr size_t kKind = offsetof(Meta, kind) - offsetof(Meta, flags);
   static_assert(kKind == 12 && lcp::kFlagTagged == 1);
-  const __m128i usual = _mm_setr_epi32(lcp::kFlagTagged, 0, 0, kFromWire);
+  const __m128i usual = _mm_setr_epi32(lcp::kFlagTagged, 0, 0, static_cast<int>(what));
   const __m128i counts = _mm_setr_epi32(lcp::kFlagTagged, 0, 0, 0xffff);
   constexpr uint64_t kOfPlace = ~(sizeof(Place) - 1);
   const auto* const places = reinterpret_cast<const uint8_t*>(table.places.data());
@@ -264,9 +271,11 @@ constexpr uint32_t kTogether = 8;
   uint32_t done = 0;
   if (count < kTogether || !is_run(live)) return 0;
   Meta* const first = metas(burst) + live.index[0];
-  // A reply, say, is not worth the attempt.
-  if (kind_and_origin(*first) != kFromWire || (first->flags & lcp::kFlagTagged) == 0) return 0;
-  while (count - done >= kTogether && look_up_together(table, batch, done, first + done))
+  // A probe, say, is not worth the attempt.
+  const uint32_t what = kind_and_origin(*first);
+  if ((what != kFromWire && what != kReplyFromWire) || (first->flags & lcp::kFlagTagged) == 0)
+    return 0;
+  while (count - done >= kTogether && look_up_together(table, batch, what, done, first + done))
     done += kTogether;
   return done;
 }

@@ -197,17 +197,26 @@ void expect(const authenticate::Table& services, const Ledger& ledger, State& st
   if (first == 0) state.proven = 0;
   const uint8_t* const positions = replies.index + first;
   const uint32_t count = replies.count - first;
+  const Meta* const metadata = metas(burst);
+  uint32_t service = 0x10000;  // no ServiceIndex
+  uint64_t proven = 0;
   for (uint32_t k = 0; k < count; ++k) {
-    const Meta& m = burst.meta[positions[k]];
-    const bool proven = authenticate::mode_of(services, m.service) != authenticate::Mode::off;
-    state.names[k] = name_of(m, proven);
-    state.proven |= uint64_t{proven} << positions[k];
+    const Meta& m = metadata[positions[k]];
+    if (m.service != service) {
+      service = m.service;
+      proven = authenticate::mode_of(services, m.service) != authenticate::Mode::off;
+    }
+    state.names[k] = name_of(m, proven != 0);
+    state.proven |= proven << positions[k];
   }
-  ledger.hasher().run(state.names, count, state.fresh_hashes);
-  for (uint32_t k = 0; k < count; ++k) {
-    state.hashes[positions[k]] = state.fresh_hashes[k];
-    ledger.prefetch(state.fresh_hashes[k]);
-  }
+  // Mostly there is nothing between them.
+  const bool are_neighbours = positions[count - 1] - positions[0] + 1u == count;
+  ledger::Hash* const hashes =
+      are_neighbours ? &state.hashes[positions[0]] : &state.fresh_hashes[0];
+  ledger.hasher().run(state.names, count, hashes);
+  for (uint32_t k = 0; k < count; ++k) ledger.prefetch(hashes[k]);
+  if (are_neighbours) return;
+  for (uint32_t k = 0; k < count; ++k) state.hashes[positions[k]] = hashes[k];
 }
 
 void run(const Table& table, const NodeLive& live_nodes, Ledger& ledger, State& state, Burst& burst,

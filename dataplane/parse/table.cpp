@@ -39,6 +39,13 @@ void insert(std::vector<Item>& map, const Item& item, Hash hash) {
   map[i] = item;
 }
 
+std::vector<uint64_t> told_by_few(const Table& t, uint8_t ip_version) {
+  std::vector<uint64_t> all;
+  for (const OwnAddress& own : t.own)
+    if (own.ip_version == ip_version) all.push_back(told_by(own.address, ip_version));
+  return all.size() <= kFewOwn ? all : std::vector<uint64_t>();
+}
+
 }  // namespace
 
 bool add_endpoint(Table& t, const Endpoint& endpoint) {
@@ -64,6 +71,8 @@ void add_own(Table& t, const IpAddress& address, uint8_t ip_version, uint16_t po
   insert(t.own, OwnAddress{address, ports, ip_version},
          [](const OwnAddress& o) { return place_of(o.address, 0); });
   t.own_filter |= uint64_t{1} << own_bit(address);
+  t.few_own_ipv4 = told_by_few(t, 4);
+  t.few_own_ipv6 = told_by_few(t, 6);
 }
 
 }  // namespace lf::parse

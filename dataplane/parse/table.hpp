@@ -67,6 +67,8 @@ struct Table {
   // Ports of own addresses that flows are translated to, host order; first > last: none.
   uint16_t nat_first = 1, nat_last = 0;
   uint64_t own_filter = 0;             // bit own_bit(address) set for every own address
+  // Own addresses of each version, told_by(); none where they are more than kFewOwn.
+  std::vector<uint64_t> few_own_ipv4, few_own_ipv6;
   IntentIndex intent_index[256] = {};  // by intent code
   uint32_t replayable = 0;             // bit per IntentIndex
   uint64_t clock_skew_us = 0;          // tolerance for deadlines (validate)
@@ -74,6 +76,14 @@ struct Table {
 
 inline uint32_t own_bit(const IpAddress& a) noexcept {
   return static_cast<uint32_t>((a.hi ^ a.lo) >> 56) & 63;
+}
+
+inline constexpr size_t kFewOwn = 16;
+
+// What an address is compared by where all own ones are: an IPv4 address as it lies in the packet,
+// the halves of an IPv6 address by XOR.
+inline uint64_t told_by(const IpAddress& a, uint8_t ip_version) noexcept {
+  return ip_version == 4 ? a.lo >> 32 : a.hi ^ a.lo;
 }
 
 inline uint32_t place_of(const IpAddress& a, uint32_t port_and_version) noexcept {

@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <vector>
 
 #include "dataplane/core/burst.hpp"
 #include "dataplane/core/metas.hpp"
@@ -99,8 +100,7 @@ LF_INLINE bool is_nothing_wrong(const Place& p, const Gathered& g, __m256i other
   return _mm256_testz_si256(wrong, wrong) != 0 && (g.starts | (g.fragments & kAnyFragment)) == 0;
 }
 
-// Of the source addresses of a part those bytes that tell whether they may be own ones: IPv4's, or
-// both halves of IPv6's by XOR.
+// The source addresses of a part, told_by().
 struct Sources {
   alignas(kVector) uint64_t address[kTogether];
 };
@@ -113,23 +113,35 @@ LF_INLINE uint64_t told_by_source(const UsualFrame<kIpVersion>& f) noexcept {
     return source.hi ^ source.lo;
   }
 }
-// Not 0 where one is IPv4's loopback. `own`: bit 0 of any is set if one may be an own address.
+
+// Not 0 where one may be an own address. `filter`: bit 0 of any, likewise; the few own addresses
+// are compared with, of many it is asked.
 template <uint8_t kIpVersion>
-LF_INLINE __m256i loopbacks(const Sources& sources, uint64_t own_filter, __m256i& own) noexcept {
-  const __m256i filter = _mm256_set1_epi64x(static_cast<int64_t>(own_filter));
-  __m256i loopback = _mm256_setzero_si256();
-  own = _mm256_setzero_si256();
-  for (size_t k = 0; k < kTogether; k += 4) {
-    const __m256i four = load(&sources.address[k]);
-    const __m256i bit = _mm256_and_si256(_mm256_srli_epi64(four, kIpVersion == 4 ? 24 : 56),
-                                         _mm256_set1_epi64x(63));  // own_bit()
-    own = _mm256_or_si256(own, _mm256_srlv_epi64(filter, bit));
-    if constexpr (kIpVersion == 4) {
-      const __m256i first = _mm256_and_si256(four, _mm256_set1_epi64x(0xff));
-      loopback = _mm256_or_si256(loopback, _mm256_cmpeq_epi64(first, _mm256_set1_epi64x(127)));
+LF_INLINE __m256i own_ones(const Table& t, __m256i first, __m256i last, __m256i& filter) noexcept {
+  const std::vector<uint64_t>& few = kIpVersion == 4 ? t.few_own_ipv4 : t.few_own_ipv6;
+  __m256i own = _mm256_setzero_si256();
+  filter = _mm256_setzero_si256();
+  for (const uint64_t address : few) {
+    const __m256i all = _mm256_set1_epi64x(static_cast<int64_t>(address));
+    own = _mm256_or_si256(
+        own, _mm256_or_si256(_mm256_cmpeq_epi64(first, all), _mm256_cmpeq_epi64(last, all)));
+  }
+  if (few.empty()) [[unlikely]] {  // or there are none
+    const __m256i bits = _mm256_set1_epi64x(static_cast<int64_t>(t.own_filter));
+    for (const __m256i four : {first, last}) {
+      const __m256i bit = _mm256_and_si256(_mm256_srli_epi64(four, kIpVersion == 4 ? 24 : 56),
+                                           _mm256_set1_epi64x(63));  // own_bit()
+      filter = _mm256_or_si256(filter, _mm256_srlv_epi64(bits, bit));
     }
   }
-  return loopback;
+  return own;
+}
+
+// Not 0 where one is IPv4's loopback.
+LF_INLINE __m256i loopbacks(__m256i first, __m256i last) noexcept {
+  const __m256i byte = _mm256_set1_epi64x(0xff), loopback = _mm256_set1_epi64x(127);
+  return _mm256_or_si256(_mm256_cmpeq_epi64(_mm256_and_si256(first, byte), loopback),
+                         _mm256_cmpeq_epi64(_mm256_and_si256(last, byte), loopback));
 }
 
 template <net::Layout kLayout>
@@ -255,11 +267,14 @@ LF_INLINE bool parse_together(const Table& t, const Place& place, Burst& burst, 
   } else if (!sums_are_right<kLayout>(packets, sums, g.lengths)) [[unlikely]] {
     return false;
   }
-  __m256i own;
-  const __m256i loopback = loopbacks<kIpVersion>(sources, t.own_filter, own);
+  const __m256i first_four = load(&sources.address[0]), last_four = load(&sources.address[4]);
+  __m256i filter;
+  __m256i sources_wrong = own_ones<kIpVersion>(t, first_four, last_four, filter);
+  if constexpr (kIpVersion == 4)
+    sources_wrong = _mm256_or_si256(sources_wrong, loopbacks(first_four, last_four));
   most = g.second.most;
-  return is_nothing_wrong<kIpVersion>(place, g, loopback) &&
-         (_mm256_testz_si256(own, _mm256_set1_epi64x(1)) != 0 ||
+  return is_nothing_wrong<kIpVersion>(place, g, sources_wrong) &&
+         (_mm256_testz_si256(filter, _mm256_set1_epi64x(1)) != 0 ||
           !some_own(t, packets, kTogether, kLayout));
 }
 
