@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Times the whole pipeline, parse to rewrite, for commands or (--flows) for flows, on one core
 // without NIC I/O: real mbufs from a pool larger than the L2 cache, real tables, every frame with
-// an id of its own. What is timed is Pipeline::run alone; frames are made anew between passes.
+// an id of its own. What is timed is Pipeline::run alone, and Pipeline::due by itself
+// (due_ns_per_packet): the time-outs of earlier commands. Frames are made anew between passes.
 // Prints one JSON object. perf/bench.py runs it beside dpdk-testpmd over the same frames (--pcap
 // FILE writes them).
 #include <fmt/core.h>
@@ -51,8 +52,11 @@ class Bench {
       const double ticks = pass();
       if (p >= warm) ns.push_back(ticks * 1e9 / static_cast<double>(world_.shared.tsc_hz));
     }
+    const double packets = static_cast<double>(frames_.size()) * (o_.passes + warm);
+    due_ns = static_cast<double>(due_) * 1e9 / static_cast<double>(world_.shared.tsc_hz) / packets;
   }
   std::vector<double> ns;
+  double due_ns = 0;  // a packet, over all passes
 
   // All frames as if just received; a share of them repeats ids of the frame before.
   void refill() {
@@ -136,7 +140,9 @@ class Bench {
       spent += rte_rdtsc() - before;
       done(burst_);
       burst_.count = 0;
+      const Tsc until = rte_rdtsc();
       worker_.pipeline->due(world_.snapshot, burst_, before, idle_);
+      due_ += rte_rdtsc() - until;
       if (worker_.audit) worker_.audit->done(worker_.audit->published());
     }
     return spent;
@@ -153,6 +159,7 @@ class Bench {
   Burst burst_;
   pipeline::Outbox out_, idle_;
   uint64_t verdicts_[kVerdictCodes] = {};
+  Tsc due_ = 0;
 };
 
 // Of 2 MiB; without them every packet pays for TLB misses that a real daemon does not have.
@@ -196,6 +203,7 @@ int run(const Options& o) {
                                  {"ns_min", sorted.front()},
                                  {"ns_max", sorted.back()},
                                  {"samples", ns},
+                                 {"due_ns_per_packet", benches.front()->due_ns},
                                  {"verdicts", verdicts}};
   if (o.stages) result["stages"] = world->stages();
   fmt::print("{}\n", result.dump());
