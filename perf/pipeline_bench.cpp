@@ -226,6 +226,7 @@ int main(int argc, char** argv) {
   app.add_option("--vlan", o.vlan, "frames have this VLAN tag")->check(CLI::Range(1, 4094));
   app.add_flag("--ipv6", o.ipv6, "over IPv6");
   app.add_flag("--replies", o.replies, "measure the replies to all commands instead");
+  app.add_option("--timeout-ms", o.timeout_ms, "of commands")->check(CLI::Range(1u, 60'000u));
   app.add_option("--entries", o.entries, "entries of the ledger");
   app.add_option("--ledger", o.ledger, "what the ledger holds before: ids of others, or flooded: full, "
                  "and organisation 1 has its share")

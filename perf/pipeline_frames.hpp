@@ -31,6 +31,7 @@ struct Options {
   uint16_t vlan = 0;        // on the wire; 0: untagged
   bool ipv6 = false;
   bool replies = false;     // measure the nodes' replies instead
+  uint32_t timeout_ms = 100;  // of commands
   uint64_t entries = 1u << 20;
   std::string ledger = "empty";  // what it holds before: empty, half, full, flooded
   uint32_t burst = 32;

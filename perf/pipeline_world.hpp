@@ -86,6 +86,7 @@ inline config::Config make_config(const Options& o) {
     c.operators.push_back({.id = i, .roles = {"flight-director"}, .mfa_level = 2});
   config::Service s{.name = "bench", .address = vip(o)};
   s.ip_version = ip_version(o);
+  s.timeout_ms = o.timeout_ms;
   s.authentication =
       o.auth ? config::Authentication::required : config::Authentication::off;
   for (uint32_t n = 1; n <= o.nodes; ++n) {

@@ -22,7 +22,10 @@ MARGIN = 0.15
 CASES = {"pipeline.command.auth": ["--auth", "1"], "pipeline.command.noauth": ["--auth", "0"],
          "pipeline.command.noauth.offloaded": ["--auth", "0", "--offloaded"],
          "pipeline.command.noauth.tagged": ["--auth", "0", "--vlan", "5", "--size", "132"],
-         "pipeline.command.noauth.ipv6": ["--auth", "0", "--ipv6", "--size", "148"]}
+         "pipeline.command.noauth.ipv6": ["--auth", "0", "--ipv6", "--size", "148"],
+         # Each command and its reply. Under valgrind most would be late.
+         "pipeline.both.auth": ["--auth", "1", "--replies", "--timeout-ms", "60000"],
+         "pipeline.both.noauth": ["--auth", "0", "--replies", "--timeout-ms", "60000"]}
 
 
 def report(ok, name, detail=""):
@@ -37,7 +40,8 @@ def runs(name, options):
     if out.returncode != 0:
         return report(False, name + ".runs", out.stdout[-300:])
     verdicts = json.loads(out.stdout.splitlines()[-1])["verdicts"]
-    return report(list(verdicts) == ["forwarded"], name + ".runs", str(verdicts))
+    wanted = "replied" if "--replies" in options else "forwarded"
+    return report(list(verdicts) == [wanted], name + ".runs", str(verdicts))
 
 
 def instructions(options, passes):
