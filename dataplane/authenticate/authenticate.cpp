@@ -130,9 +130,10 @@ uint16_t kind_and_origin(const Meta& m) noexcept {
 }
 
 // Finds out which tags of a burst are to be checked, a packet at a time. What most packets are is
-// decided here: a command or a reply off the wire whose organisation is in the map at its home, where the map
-// mostly has it. With a tag under the organisation's first key; or for a service that asks for
-// none, when `kAnyOff` says that there may be one. Most are for the service of the one before.
+// decided here: a command or a reply off the wire whose organisation is in the map at its home,
+// where the map mostly has it. With a tag under the organisation's first key; or, of commands, for a
+// service that asks for none, when `kAnyOff` says that there may be one. Most are for the service of
+// the one before.
 // kFarKeys: keys have to be asked for, or are packed.
 template <bool kAnyOff, bool kFarKeys>
 class LookUp {

@@ -334,8 +334,8 @@ Some run(const Table& table, NodeLive& live, State& state, Burst& burst, Selecti
   if (chooser.counted)
     for (const uint8_t i : selection) state.chosen[burst.meta[i].node] = 0;
   Some some = usual.some();
-  if (some.layout.ip_version == 6) [[unlikely]]
-    some.all_usual &= is_all_of(burst, selection, some.layout.offsets());
+  if (some.all_usual && some.layout.ip_version == 6) [[unlikely]]
+    some.all_usual = is_all_of(burst, selection, some.layout.offsets());
   return some;
 }
 

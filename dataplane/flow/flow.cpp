@@ -9,6 +9,7 @@
 
 #include <algorithm>
 
+#include "dataplane/core/inline.hpp"
 #include "dataplane/net/address.hpp"
 #include "dataplane/net/unaligned.hpp"
 
@@ -22,9 +23,6 @@ using net::load16;
 Stamp nat_every(const Ages& ages) noexcept {
   return std::min({ages.opening / 8, ages.udp_idle / 8, ages.tcp_idle / 8, ages.reset / 2});
 }
-
-// What every packet of a known flow passes is one function.
-#define LF_INLINE [[gnu::always_inline]] inline
 
 // The flow of a packet; of an ICMP error, that of the packet it quotes, which went the other way.
 LF_INLINE void read_key(const rte_mbuf* m, const Meta& meta, Look& look) noexcept {

@@ -6,6 +6,7 @@
 #include "dataplane/forward/table.hpp"
 #include "dataplane/lcp/header.hpp"
 #include "dataplane/net/address.hpp"
+#include "dataplane/net/link.hpp"
 
 namespace lf::forward {
 namespace {
@@ -37,21 +38,10 @@ struct Ports {
 };
 
 void set_link(Image& image, const Node& node) noexcept {
-  const bool v6 = node.ip_version == 6;
-  const uint16_t type = lcp::be16(v6 ? RTE_ETHER_TYPE_IPV6 : RTE_ETHER_TYPE_IPV4);
   uint8_t link[net::kEtherSize + net::kTagSize];
-  std::memcpy(link, &node.mac, RTE_ETHER_ADDR_LEN);
-  std::memcpy(link + RTE_ETHER_ADDR_LEN, &node.source_mac, RTE_ETHER_ADDR_LEN);
-  uint8_t* behind = link + 2 * RTE_ETHER_ADDR_LEN;
+  const uint8_t* behind =
+      net::write_link(link, node.mac, node.source_mac, node.vlan_tci, node.ip_version);
   std::memcpy(image.mac_start, link, sizeof image.mac_start);
-  if (node.vlan_tci != 0) {
-    const uint16_t tag[] = {lcp::be16(RTE_ETHER_TYPE_VLAN), lcp::be16(node.vlan_tci)};
-    static_assert(sizeof tag == net::kTagSize);
-    std::memcpy(behind, tag, sizeof tag);
-    behind += sizeof tag;
-  }
-  std::memcpy(behind, &type, sizeof type);
-  behind += sizeof type;
   std::memcpy(image.bytes, behind - net::kEtherSize, net::kEtherSize);
 }
 

@@ -23,8 +23,8 @@ inline constexpr uint32_t kNoReplaySlot = 0xffffffff;
 inline constexpr uint8_t kFlightReplayable = 0x01;   // its intent is marked so
 inline constexpr uint8_t kFlightFromControl = 0x02;  // no client on the wire: reply goes to control
 
-struct Flight {
-  rewrite::Client client;
+// What a flight says without the client.
+struct Transmission {
   Tsc sent = 0;                          // to a multiple of 256 ticks
   uint32_t replay_slot = kNoReplaySlot;  // place of the kept packet, for whoever keeps packets
   ServiceIndex service = kNoService;
@@ -34,13 +34,8 @@ struct Flight {
   uint8_t flags = 0;
 };
 
-// What a flight says of the node, without the client.
-struct Transmission {
-  Tsc sent = 0;
-  ServiceIndex service = kNoService;
-  NodeSlot node = kNoNode;
-  uint16_t breaker_epoch = 0;
-  uint8_t attempt = 0, flags = 0;
+struct Flight : Transmission {
+  rewrite::Client client;
 };
 
 // Tells one transmission of a command from the next: its time, in 256 ticks, cut to 32 bits.
@@ -98,14 +93,7 @@ struct alignas(kCacheLine) FlightRecord {
 
   Flight load() const noexcept {
     Flight f;
-    const Transmission t = load(f.client);
-    f.sent = t.sent;
-    f.replay_slot = static_cast<uint32_t>(load(7) >> 32);
-    f.service = t.service;
-    f.node = t.node;
-    f.breaker_epoch = t.breaker_epoch;
-    f.attempt = t.attempt;
-    f.flags = t.flags;
+    static_cast<Transmission&>(f) = load(f.client);
     return f;
   }
 
@@ -124,6 +112,7 @@ struct alignas(kCacheLine) FlightRecord {
     std::memcpy(to + offsetof(Client, mac) + 4, &mac_end_and_tag, sizeof mac_end_and_tag);
     std::memcpy(to + offsetof(Client, out_port), &port_and_version, sizeof port_and_version);
     return {.sent = (w6 >> 48) << 40 | (w7 & 0xffffffff) << 8,
+            .replay_slot = static_cast<uint32_t>(w7 >> 32),
             .service = static_cast<ServiceIndex>(w5 >> 32),
             .node = static_cast<NodeSlot>(w6),
             .breaker_epoch = static_cast<uint16_t>(w6 >> 16),

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "dataplane/core/inline.hpp"
 #include "dataplane/core/metas.hpp"
 #include "dataplane/core/outcome_word.hpp"
 #include "dataplane/ledger/find.hpp"
@@ -21,8 +22,6 @@ using ledger::Entry;
 using ledger::Ledger;
 using ledger::Settled;
 using ledger::Transmission;
-
-#define LF_INLINE [[gnu::always_inline]] inline
 
 constexpr uint32_t kLooksMax = 8;  // at a command that changes while it is being answered
 

@@ -48,10 +48,10 @@ struct State {
   ledger::Entry entries[kBurstMax];
 };
 
-// Hashes the names of the replies from index `first` of a selection on, which grows and has more, and
-// asks for their buckets. Of the two commands that a reply may mean, an organisation's proven one and one
-// that is not, first the one that its service takes: the proven one, but where `services` says that
-// authentication is off. The other is looked for where the first is not there.
+// Hashes the names of the replies from index `first` of a selection on, which grows and has more,
+// and asks for their buckets. Of the two commands that a reply may mean, an organisation's proven
+// one and one that is not, first the one that its service takes: the proven one, but where
+// `services` says that authentication is off. The other is looked for where the first is not there.
 void expect(const authenticate::Table& services, const ledger::Ledger& ledger, State& state,
             const Burst& burst, const Selection& replies, uint32_t first) noexcept;
 

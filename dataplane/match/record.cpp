@@ -17,14 +17,15 @@ using ledger::Timeouts;
 
 // Of one that control submitted: there is no client on the wire.
 [[gnu::noinline]] FlightWords submitted_flight(const Meta& m, Tsc now) noexcept {
-  return {{.client = {},
-           .sent = now,
-           .service = m.service,
-           .node = m.node,
-           .breaker_epoch = m.breaker_epoch,
-           .attempt = m.attempt,
-           .flags = static_cast<uint8_t>(ledger::kFlightFromControl |
-                                         (m.replayable ? ledger::kFlightReplayable : 0))}};
+  const ledger::Transmission transmission{
+      .sent = now,
+      .service = m.service,
+      .node = m.node,
+      .breaker_epoch = m.breaker_epoch,
+      .attempt = m.attempt,
+      .flags = static_cast<uint8_t>(ledger::kFlightFromControl |
+                                    (m.replayable ? ledger::kFlightReplayable : 0))};
+  return {{transmission, {}}};
 }
 
 // Mostly all are watched, in this burst and in those before.
@@ -103,10 +104,7 @@ class Recorder {
   // eight.
   [[gnu::always_inline]] static void count_sent(NodeStats* stats, NodeSlot node) noexcept {
     uint64_t distance;
-    asm("imulq %2, %1, %0"
-        : "=r"(distance)
-        : "r"(uint64_t{node}), "i"(sizeof(NodeStats))
-        : "cc");
+    asm("imulq %2, %1, %0" : "=r"(distance) : "r"(uint64_t{node}), "i"(sizeof(NodeStats)) : "cc");
     auto& sent = reinterpret_cast<NodeStats*>(reinterpret_cast<char*>(stats) + distance)->sent;
     asm("addq $1, %0" : "+m"(sent) : : "cc");
   }
@@ -157,8 +155,7 @@ class Recorder {
   [[gnu::noinline]] bool record_any(uint32_t i, bool answers_pass) noexcept {
     const Meta& m = burst_.meta[i];
     const bool from_control = (from_control_ >> i & 1) != 0;
-    const FlightWords flight =
-        from_control ? submitted_flight(m, now_) : flight_of(m, moment_);
+    const FlightWords flight = from_control ? submitted_flight(m, now_) : flight_of(m, moment_);
     bool kept = !m.is_retry && !from_control && !ledger_.is_alone() &&
                 ledger_.record_fresh<false>(m.ledger_ref, flight, epoch_);
     if (!kept) {

@@ -16,17 +16,32 @@
 
 namespace lf::net {
 
+// Writes a link header with the tag `vlan_tci` (0: none) and returns what is behind it.
+inline uint8_t* write_link(uint8_t* frame, const rte_ether_addr& destination,
+                           const rte_ether_addr& source, uint16_t vlan_tci,
+                           uint8_t ip_version) noexcept {
+  const uint16_t ether_type =
+      lcp::be16(ip_version == 4 ? RTE_ETHER_TYPE_IPV4 : RTE_ETHER_TYPE_IPV6);
+  std::memcpy(frame, &destination, RTE_ETHER_ADDR_LEN);
+  std::memcpy(frame + RTE_ETHER_ADDR_LEN, &source, RTE_ETHER_ADDR_LEN);
+  uint8_t* type = frame + 2 * RTE_ETHER_ADDR_LEN;
+  if (vlan_tci) {
+    const uint32_t tag = uint32_t{lcp::be16(RTE_ETHER_TYPE_VLAN)} | uint32_t{lcp::be16(vlan_tci)}
+                                                                        << 16;
+    std::memcpy(type, &tag, sizeof(tag));
+    type += kTagSize;
+  }
+  std::memcpy(type, &ether_type, sizeof(ether_type));
+  return type + sizeof(ether_type);
+}
+
 // Gives the frame a link header with the tag `vlan_tci` (0: none) and returns its new start. Only
 // moves the start of the frame: pointers into the packet stay valid. The mbuf has its headroom.
 inline uint8_t* set_link(rte_mbuf* m, Meta& meta, const rte_ether_addr& destination,
                          const rte_ether_addr& source, uint16_t vlan_tci) noexcept {
-  const uint16_t ether_type =
-      lcp::be16(meta.ip_version == 4 ? RTE_ETHER_TYPE_IPV4 : RTE_ETHER_TYPE_IPV6);
   if (vlan_tci == 0 && meta.l3_offset == kEtherSize) [[likely]] {  // everything stays in its place
     auto* start = rte_pktmbuf_mtod(m, uint8_t*);
-    std::memcpy(start, &destination, RTE_ETHER_ADDR_LEN);
-    std::memcpy(start + RTE_ETHER_ADDR_LEN, &source, RTE_ETHER_ADDR_LEN);
-    std::memcpy(start + 2 * RTE_ETHER_ADDR_LEN, &ether_type, sizeof(ether_type));
+    write_link(start, destination, source, 0, meta.ip_version);
     meta.vlan_tci = 0;
     return start;
   }
@@ -41,16 +56,7 @@ inline uint8_t* set_link(rte_mbuf* m, Meta& meta, const rte_ether_addr& destinat
     meta.lcp_offset = static_cast<uint8_t>(meta.lcp_offset + grow);
   }
   auto* frame = rte_pktmbuf_mtod(m, uint8_t*);
-  std::memcpy(frame, &destination, RTE_ETHER_ADDR_LEN);
-  std::memcpy(frame + RTE_ETHER_ADDR_LEN, &source, RTE_ETHER_ADDR_LEN);
-  uint8_t* type = frame + 2 * RTE_ETHER_ADDR_LEN;
-  if (vlan_tci) {
-    const uint32_t tag = uint32_t{lcp::be16(RTE_ETHER_TYPE_VLAN)} | uint32_t{lcp::be16(vlan_tci)}
-                                                                        << 16;
-    std::memcpy(type, &tag, sizeof(tag));
-    type += kTagSize;
-  }
-  std::memcpy(type, &ether_type, sizeof(ether_type));
+  write_link(frame, destination, source, vlan_tci, meta.ip_version);
   meta.vlan_tci = vlan_tci;
   return frame;
 }

@@ -12,17 +12,12 @@
 #include <cstring>
 
 #include "dataplane/core/burst.hpp"
+#include "dataplane/core/inline.hpp"
 #include "dataplane/lcp/header.hpp"
 #include "dataplane/net/address.hpp"
 #include "dataplane/net/checksum.hpp"
 #include "dataplane/net/offsets.hpp"
 #include "dataplane/parse/table.hpp"
-
-// The way of a datagram for us is one function, so that what it knows stays in registers.
-#define LF_INLINE [[gnu::always_inline]] inline
-#define LF_INLINE_LAMBDA __attribute__((always_inline))
-// What is rarely asked is kept out of it.
-#define LF_APART [[gnu::noinline]]
 
 namespace lf::parse {
 

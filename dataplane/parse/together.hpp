@@ -104,15 +104,6 @@ LF_INLINE bool is_nothing_wrong(const Place& p, const Gathered& g, __m256i other
 struct Sources {
   alignas(kVector) uint64_t address[kTogether];
 };
-template <uint8_t kIpVersion>
-LF_INLINE uint64_t told_by_source(const UsualFrame<kIpVersion>& f) noexcept {
-  if constexpr (kIpVersion == 4) {
-    return f.ip().src_addr;
-  } else {
-    const IpAddress source = f.source();
-    return source.hi ^ source.lo;
-  }
-}
 
 // Not 0 where one may be an own address. `filter`: bit 0 of any, likewise; the few own addresses
 // are compared with, of many it is asked.
@@ -257,7 +248,7 @@ LF_INLINE bool parse_together(const Table& t, const Place& place, Burst& burst, 
       g.lengths |= length;
       sums[k] = sums_of_ends<kIpVersion>(weights, c.rest_orders, f.data, length);
     }
-    sources.address[k] = told_by_source(f);
+    sources.address[k] = told_by(f.source(), kIpVersion);
     gather<kLayout>(c.lengths_at, place, f, lengths, g);
     take_plain<kLayout>(t, place, f.lcp(), rest, *meta++);
   }

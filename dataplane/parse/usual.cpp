@@ -193,8 +193,7 @@ const Place* place_of(const Table& t, Places& places, rte_mbuf* m, bool tagged) 
 // The source address is an own one.
 template <uint8_t kIpVersion>
 bool is_from_own(const Table& t, rte_mbuf* m, uint32_t start) noexcept {
-  const auto f = usual_frame<kIpVersion>(m, start);
-  return may_be_own(t, f) && find_own(t, f.source()) != nullptr;
+  return find_own(t, usual_frame<kIpVersion>(m, start).source()) != nullptr;
 }
 
 template <uint8_t kIpVersion>

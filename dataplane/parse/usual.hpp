@@ -33,21 +33,13 @@ bool port_says_wrong(const Table& t, rte_mbuf* m, net::Layout layout, uint32_t u
 
 // The place said that its first byte is one of a unicast address, but for IPv4's loopback.
 template <uint8_t kIpVersion>
-LF_INLINE const uint8_t* source_of(const UsualFrame<kIpVersion>& f) noexcept {
-  using Ip = typename UsualFrame<kIpVersion>::Ip;
-  return f.data + net::Usual<kIpVersion>::kIp + offsetof(Ip, src_addr);
-}
-template <uint8_t kIpVersion>
 LF_INLINE bool is_loopback(const UsualFrame<kIpVersion>& f) noexcept {
   static_assert(!net::is_ipv4_source(127));
-  return kIpVersion == 4 && source_of(f)[0] == 127;
+  return kIpVersion == 4 && net::byte_of(f.source(), 12) == 127;
 }
 template <uint8_t kIpVersion>
 LF_INLINE bool may_be_own(const Table& t, const UsualFrame<kIpVersion>& f) noexcept {
-  // own_bit()
-  const uint8_t bit =
-      kIpVersion == 4 ? source_of(f)[3] : static_cast<uint8_t>(source_of(f)[7] ^ source_of(f)[15]);
-  return (t.own_filter >> (bit & 63) & 1) != 0;
+  return (t.own_filter >> own_bit(f.source()) & 1) != 0;
 }
 
 // Ethernet padding is cut off. `end`: without the tag.

@@ -303,12 +303,8 @@ void Pipeline::replies(const Snapshot& snapshot, Burst& burst, Tsc now, Outbox& 
   Selection submitted{}, too_big{};
   match::run(*snapshot.forward, *shared.live, *shared.ledger, s.match, burst, live, submitted, now);
   rewrite::to_clients(snapshot.parse->ports, s.match.clients, burst, live, too_big);
-  Meta* const metadata = metas(burst);
-  for (const uint8_t i : live) {
-    metadata[i].verdict = Verdict::replied;
-    out.send(metadata[i].out_port, burst.packets[i], i);
-    burst.packets[i] = nullptr;
-  }
+  for (const uint8_t i : live) burst.decide(i, Verdict::replied);
+  send_all(burst, live, true, out);  // clients may be anywhere
   for (const uint8_t i : submitted) to_control(burst, i, ToControl::reply, now, out);
   if (too_big.count != 0) report_too_big(snapshot, burst, too_big, now, out);
 }

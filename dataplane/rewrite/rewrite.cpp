@@ -152,18 +152,23 @@ void set_macs(uint8_t* frame, const forward::Node& node) noexcept {
   _mm_storeu_si128(start, _mm_blend_epi16(macs, _mm_loadu_si128(start), 0xc0));
 }
 
+// set_ends() of untagged IPv4, at fixed offsets.
+[[gnu::always_inline]] inline void set_usual_ends(const net::Port& out, rte_mbuf* m,
+                                                  const Meta& meta, const Ends& ends) noexcept {
+  auto* frame = rte_pktmbuf_mtod(m, uint8_t*);
+  set_ipv4_ends<-1>(*reinterpret_cast<rte_ipv4_hdr*>(frame + net::Usual<4>::kIp),
+                    *reinterpret_cast<rte_udp_hdr*>(frame + net::Usual<4>::kUdp), ends);
+  if (checksum_is_partial(m)) [[unlikely]]
+    complete_checksum(out, m, meta);
+}
+
 // A usual command to an untagged node: the same as set_link() and set_ends(), at fixed offsets.
 [[gnu::always_inline]] inline void to_usual_node(const net::Ports& ports, rte_mbuf* m,
                                                  const Meta& meta,
                                                  const forward::Node& node) noexcept {
-  auto* frame = rte_pktmbuf_mtod(m, uint8_t*);
-  set_macs(frame, node);
-  if (node.mode != forward::Mode::proxy) return;
-  set_ipv4_ends<-1>(*reinterpret_cast<rte_ipv4_hdr*>(frame + net::Usual<4>::kIp),
-                    *reinterpret_cast<rte_udp_hdr*>(frame + net::Usual<4>::kUdp),
-                    {node.source, node.address, ports_of(node)});
-  if (checksum_is_partial(m)) [[unlikely]]
-    complete_checksum(ports[meta.out_port], m, meta);
+  set_macs(rte_pktmbuf_mtod(m, uint8_t*), node);
+  if (node.mode == forward::Mode::proxy)
+    set_usual_ends(ports[meta.out_port], m, meta, {node.source, node.address, ports_of(node)});
 }
 
 // Kept out of the loop for usual ones.
@@ -186,10 +191,7 @@ Ends ends_of(const Client& client) noexcept {
   auto* frame = rte_pktmbuf_mtod(m, uint8_t*);
   std::memcpy(frame, &client.mac, RTE_ETHER_ADDR_LEN);
   std::memcpy(frame + RTE_ETHER_ADDR_LEN, &out.mac, RTE_ETHER_ADDR_LEN);
-  set_ipv4_ends<-1>(*reinterpret_cast<rte_ipv4_hdr*>(frame + net::Usual<4>::kIp),
-                    *reinterpret_cast<rte_udp_hdr*>(frame + net::Usual<4>::kUdp), ends_of(client));
-  if (checksum_is_partial(m)) [[unlikely]]
-    complete_checksum(out, m, meta);
+  set_usual_ends(out, m, meta, ends_of(client));
 }
 
 [[gnu::noinline]] void to_any_client(const net::Port& out, rte_mbuf* m, Meta& meta,

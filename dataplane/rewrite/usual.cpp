@@ -8,12 +8,11 @@
 #include <cstddef>
 #include <cstring>
 
+#include "dataplane/core/inline.hpp"
 #include "dataplane/core/metas.hpp"
 
 namespace lf::rewrite {
 namespace {
-
-#define LF_INLINE [[gnu::always_inline]] inline
 
 using forward::Image;
 

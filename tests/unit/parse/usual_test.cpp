@@ -41,6 +41,13 @@ class SumsOf {
     return _mm256_testz_si256(wrong, wrong) != 0;
   }
 
+  // All bytes from there on count, and none behind it.
+  void expect_each_to_count(size_t from) {
+    EXPECT_TRUE(right(length, 0)) << length;
+    EXPECT_TRUE(right(length, 0xff)) << length;
+    for (size_t at = from; at < length; ++at) EXPECT_FALSE(right(at, 0x10)) << length << " " << at;
+  }
+
   Bytes frame;
   size_t length;
 };
@@ -49,10 +56,7 @@ TEST(Parse, SumsOfUsualDatagrams) {
   std::mt19937 random(1);
   for (size_t size = 0; size < 200; ++size) {
     SumsOf<4> of(size, random);
-    EXPECT_TRUE(of.right(of.length, 0)) << size;
-    EXPECT_TRUE(of.right(of.length, 0xff)) << size;
-    for (size_t at = 14; at < of.length; ++at)
-      EXPECT_FALSE(of.right(at, 0x10)) << size << " " << at;
+    of.expect_each_to_count(14);
     // Without UDP's, IPv4's counts alone.
     std::memset(&of.frame[40], 0, 2);
     EXPECT_TRUE(of.right(of.length, 0)) << size;
@@ -63,13 +67,7 @@ TEST(Parse, SumsOfUsualDatagrams) {
 
 TEST(Parse, SumsOfUsualDatagramsOverIpv6) {
   std::mt19937 random(1);
-  for (size_t size = 0; size < 200; ++size) {
-    SumsOf<6> of(size, random);
-    EXPECT_TRUE(of.right(of.length, 0)) << size;
-    EXPECT_TRUE(of.right(of.length, 0xff)) << size;
-    for (size_t at = 22; at < of.length; ++at)
-      EXPECT_FALSE(of.right(at, 0x10)) << size << " " << at;
-  }
+  for (size_t size = 0; size < 200; ++size) SumsOf<6>(size, random).expect_each_to_count(22);
 }
 
 TEST(Parse, PlacesOfATableAreNotThoseOfTheNextOne) {
